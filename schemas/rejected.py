@@ -1,0 +1,41 @@
+"""What ingest refused, kept with its reason."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from pydantic import Field
+
+from schemas.base import AdapterName, Code, Frozen, Text, Time
+
+KEPT_BYTES = 65_536
+"""How much of a refused body is kept: 64 KiB holds any single event; of a larger body the start and the SHA-256 tell which it was."""
+
+
+class Problem(Frozen):
+    """What is wrong with one item, where, and how to mend it."""
+
+    code: Code
+    where: str
+    """A path into the item, such as `data.values.flow`; empty for the item itself."""
+    message: str
+    hint: str
+
+
+class Rejected(Frozen):
+    """A refused item."""
+
+    id: UUID
+    department: Code
+    adapter: AdapterName
+    address: Text
+    """Of the client."""
+    content_type: str = Field(max_length=256)
+    received: Time
+    problem: Problem
+    body: str
+    """Base64 of the bytes as they came, up to 64 KiB."""
+    size: int
+    """Bytes of the whole."""
+    sha256: str
+    """Of the whole."""

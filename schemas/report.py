@@ -1,0 +1,67 @@
+"""A case or event as somebody reported it, in one of the eight governance matters."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from schemas.base import Code, Finite, Frozen, Origin, Text, Time
+
+
+class Matter(StrEnum):
+    """The eight matters of urban governance."""
+
+    APPEARANCE = "appearance"
+    """市容市貌"""
+    GREENING = "greening"
+    """园林绿化"""
+    UTILITIES = "utilities"
+    """市政基础设施运行"""
+    CONSTRUCTION = "construction"
+    """在建工程项目管理"""
+    HOUSING_SAFETY = "housing_safety"
+    """房屋安全"""
+    ESTATES = "estates"
+    """小区管理"""
+    PUBLIC_ORDER = "public_order"
+    """公共空间秩序"""
+    EMERGENCIES = "emergencies"
+    """突发事件处置"""
+
+
+class Reported(Frozen):
+    """The `data` of a CloudEvent of type `cn.tongguan.report.v1`, as a department publishes it."""
+
+    model_config = ConfigDict(strict=True)
+
+    region: Code
+    matter: Matter
+    kind: Code
+    """A kind of the city's catalogue."""
+    title: Text
+    description: Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")] = ""
+    occurred: Time | None = None
+    """Left out where the CloudEvent has a `time`."""
+    longitude: Finite | None = Field(default=None, ge=-180, le=180)
+    latitude: Finite | None = Field(default=None, ge=-90, le=90)
+    origin: Origin = Origin.REAL
+
+
+class Report(Frozen):
+    """An accepted report; its identity is (source, id)."""
+
+    id: Text
+    source: Text
+    department: Code
+    region: Code
+    matter: Matter
+    kind: Code
+    title: Text
+    description: str
+    occurred: Time
+    longitude: float | None
+    latitude: float | None
+    origin: Origin
+    received: Time

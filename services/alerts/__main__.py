@@ -1,0 +1,11 @@
+"""`python -m services.alerts`: run the alerts service."""
+
+from __future__ import annotations
+
+from services.alerts.app import serve
+from services.alerts.settings import Settings
+from services.kit import room
+
+if __name__ == "__main__":
+    settings = Settings()
+    room.run("alerts", settings, lambda stop: serve(settings, stop))

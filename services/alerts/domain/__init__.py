@@ -1,0 +1,1 @@
+"""The pure part of alerts: a warning in, who is told out."""

@@ -1,0 +1,74 @@
+"""SQL of alerts: a poll's notifications, their postings and the offsets, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from aiokafka import TopicPartition
+
+from schemas.envelope import EventType, to_headers
+from schemas.notification import Notification
+from schemas.warning import Warning  # noqa: A004 - the field's own word
+from services.kit import database, outbox, partitions
+from services.kit.producer import Outgoing
+from services.kit.topics import NOTIFICATIONS
+
+ROOM = "alerts"
+SOURCE = "/services/alerts"
+
+_NEWER = """
+insert into alerts.warnings as w (id, rev) values ($1, $2) on conflict (id) do update set rev = excluded.rev where w.rev < excluded.rev returning true
+"""
+
+_NOTIFY = """
+insert into alerts.notifications (id, warning, warning_rev, recipient, street, department, decided_at, body)
+values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing returning true
+"""
+
+
+class Store:
+    """All of alerts' writing."""
+
+    def __init__(self, pool: database.Pool) -> None:
+        self._pool = pool
+
+    async def take(self, taken: Sequence[TopicPartition]) -> dict[TopicPartition, partitions.Claim]:
+        """Become the owner of partitions."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            return await partitions.claim(connection, ROOM, taken)
+
+    async def commit(
+        self,
+        claims: partitions.Claims,
+        offsets: Mapping[TopicPartition, int],
+        warnings: Sequence[Warning],
+        route: Callable[[Warning], Iterable[Notification]],
+    ) -> int:
+        """Deal with a poll's warnings in order; returns how many notifications are new. Raises `Fenced`, having changed nothing.
+
+        1. The offsets move on, if every partition is still ours: else all is rolled back.
+        2. A warning whose rev is not newer than the one dealt with is passed over.
+        3. Its notifications are rows, by their identity, with a posting for each that is new.
+        4. All of it commits at once; the relay publishes after that.
+        """
+        told = 0
+        async with self._pool.acquire() as connection, connection.transaction():
+            await partitions.advance(connection, ROOM, claims, offsets)
+            for warning in warnings:
+                if await connection.fetchval(_NEWER, warning.id, warning.rev):
+                    new = [one for one in route(warning) if await _notify(connection, one)]
+                    await outbox.post(connection, ROOM, [_posting(one) for one in new])
+                    told += len(new)
+        return told
+
+
+async def _notify(connection: database.Connection, one: Notification) -> bool:
+    body = one.model_dump_json()
+    return bool(
+        await connection.fetchval(_NOTIFY, one.id, one.warning, one.warning_rev, one.recipient, one.street, one.department, one.decided_at, body)
+    )
+
+
+def _posting(one: Notification) -> outbox.Posting:
+    headers = to_headers(id=str(one.id), type=EventType.NOTIFICATION, source=SOURCE, subject=str(one.warning), time=one.decided_at)
+    return outbox.Posting(NOTIFICATIONS, Outgoing(one.model_dump_json().encode(), key=str(one.warning).encode(), headers=headers))

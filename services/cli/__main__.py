@@ -1,0 +1,106 @@
+"""Entry of `./tongguan`, of `python -m services.cli` and of the installed command `tongguan`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from services.cli.folder import program_version
+
+_BEGAN = time.monotonic()
+_ROOT = Path(__file__).parents[2]
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_PORT_BASE = 8800
+_INTERRUPTED = 130
+_PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(program_version(), prog_name="tongguan")
+def cli() -> None:
+    """Tongguan (统管): a city's sensors, rules and warnings, live from department to street."""
+
+
+@cli.command()
+@click.option("--data", type=_FOLDER, help="Keep the data in this folder; without it a fresh one is made and removed at the end.")
+@click.option("--city", type=_FOLDER, default=_ROOT / "cities" / "620100", help="The folder of the city (default: Lanzhou, 620100).")
+@click.option("--port-base", default=_PORT_BASE, show_default=True, type=click.IntRange(0, 65_500), help="The first port; 0: any that are free.")
+@click.option("--no-feed", is_flag=True, help="Do not replay the recorded pipe.")
+@click.option("--bind", default="127.0.0.1", show_default=True, help="Address on which pages and ingest listen; 0.0.0.0 for all.")
+@click.option("--servers-only", is_flag=True, help="Kafka and PostgreSQL with migrations and topics, no service.")
+@click.option("--run-file", type=click.Path(dir_okay=False, path_type=Path), help="Also write run.json (addresses, ports, pids, ready) here.")
+def up(*, data: Path | None, city: Path, port_base: int, no_feed: bool, bind: str, servers_only: bool, run_file: Path | None) -> None:
+    """Start the whole platform on this machine, until Ctrl-C."""
+    from services.cli import up as platform  # noqa: PLC0415 - 0.4 s of drivers that other commands do not need
+
+    options = platform.Options(
+        data=data,
+        city=city.absolute(),
+        port_base=port_base,
+        feed=not no_feed,
+        bind=bind,
+        servers_only=servers_only,
+        run_file=run_file and run_file.absolute(),
+        began=_BEGAN,
+    )
+    sys.exit(platform.up(options))
+
+
+@cli.command(context_settings=_PASS_ON)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def test(words: tuple[str, ...]) -> None:
+    """Run the tests: [unit|contract|integration|browser|chaos …] [--no-browser] [-- arguments of pytest]."""
+    from services.cli import testing  # noqa: PLC0415
+
+    parts, rest, with_browser = _split(words)
+    sys.exit(testing.test(_ROOT, parts, with_browser=with_browser, pytest_arguments=rest))
+
+
+def _split(words: tuple[str, ...]) -> tuple[list[str], list[str], bool]:
+    """Return the parts named first, what is pytest's, and whether the browser tests are wanted."""
+    from services.cli.testing import PARTS  # noqa: PLC0415
+
+    rest = list(words)
+    parts = []
+    while rest and rest[0] in PARTS:
+        parts.append(rest.pop(0))
+    with_browser = "--no-browser" not in rest
+    return parts, [word for word in rest if word not in {"--no-browser", "--"}], with_browser
+
+
+@cli.command(context_settings=_PASS_ON)
+@click.argument("name")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def bench(name: str, arguments: tuple[str, ...]) -> None:
+    """Run a benchmark of tests/bench with its arguments; its result is the last line."""
+    from services.cli import testing  # noqa: PLC0415
+
+    sys.exit(testing.bench(_ROOT, name, arguments))
+
+
+@cli.command()
+def check() -> None:
+    """Check the code: style, types, the map of imports."""
+    from services.cli import checking  # noqa: PLC0415
+
+    sys.exit(checking.check(_ROOT))
+
+
+def main() -> None:
+    """Run the command line. Errors meant for a person end with their message, an interrupt with 130."""
+    try:
+        cli.main(prog_name="tongguan", standalone_mode=False)
+    except click.Abort:
+        sys.exit(_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

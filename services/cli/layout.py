@@ -1,0 +1,93 @@
+"""The processes of `up`: what each is given, and in which order they end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.cli import probe
+from services.cli.credentials import Credentials
+from services.cli.ports import ADMIN, PortPlan
+from services.cli.supervisor import ChildSpec, Stage
+from services.kit.embedded.command import Command
+
+ROOMS = tuple(ADMIN)
+KAFKA, DATABASE, FEED = "kafka", "postgres", "feed-water-flow"
+
+STAGES = (
+    # First what brings new work, then what takes it in and may still have to hand it to Kafka, then those who work on it.
+    Stage((FEED,), 1.0),
+    Stage(("ingest",), 4.0),
+    Stage(("rules", "alerts", "history", "gateway"), 4.0),
+    Stage((KAFKA, DATABASE), 3.0),
+)
+DRAIN_S = 9.5
+"""Of the 10 s promised; the rest is for the folder and the terminal."""
+
+_FEED_MODULE = "feeds.water_flow"
+_FEED_DEPARTMENT = "water"
+_FEED_NO_RECORDING = 3
+_OK = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What the children are told."""
+
+    ports: PortPlan
+    bind: str
+    city: Path
+    data: Path
+    secrets: Path
+    kafka: str
+    database: str
+
+    def environment(self) -> dict[str, str]:
+        """Return the whole environment of a service: ours, and on top what only this run knows."""
+        told = {
+            "TONGGUAN_KAFKA": self.kafka,
+            "TONGGUAN_DATABASE": self.database,
+            "TONGGUAN_CITY": str(self.city),
+            "TONGGUAN_SECRETS": str(self.secrets),
+            "TONGGUAN_BIND": self.bind,
+            "TONGGUAN_INGEST__PORT": str(self.ports.ingest),
+            "TONGGUAN_GATEWAY__PORT": str(self.ports.gateway),
+        }
+        told |= {f"TONGGUAN_{room.upper()}__ADMIN_PORT": str(self.ports.admin(room)) for room in ROOMS}
+        return {**_inherited(), **told}
+
+
+def _inherited() -> dict[str, str]:
+    """Return our environment for Python children; a settings file named relative to where we stand keeps its place."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
+    if settings := os.environ.get("TONGGUAN_SETTINGS"):
+        environment["TONGGUAN_SETTINGS"] = str(Path(settings).absolute())
+    return environment
+
+
+def _python(name: str, module: str, cwd: Path, environment: Mapping[str, str]) -> Command:
+    # -P: what lies in the data folder is no code.
+    return Command(name=name, argv=(sys.executable, "-P", "-m", module), cwd=cwd, env=environment)
+
+
+def service(room: str, around: Surroundings) -> ChildSpec:
+    """Return a service's process."""
+    port = around.ports.admin(room)
+
+    async def ready() -> bool:
+        return await probe.status(port, "/readyz") == _OK
+
+    return ChildSpec(_python(room, f"services.{room}", around.data, around.environment()), admin_port=port, ready=ready)
+
+
+def feed(around: Surroundings, credentials: Credentials) -> ChildSpec | None:
+    """Return the process of the feed, or None in a city without its department. It learns only what a department knows."""
+    key = credentials.department_keys.get(_FEED_DEPARTMENT)
+    if key is None:
+        return None
+    told = {"TONGGUAN_FEED_INGEST": f"http://127.0.0.1:{around.ports.ingest}", "TONGGUAN_FEED_KEY": key}
+    command = _python(FEED, _FEED_MODULE, around.data, {**_inherited(), **told})
+    return ChildSpec(command, give_up=frozenset({_FEED_NO_RECORDING}))

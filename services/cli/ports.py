@@ -1,0 +1,98 @@
+"""Which port is whose, and who sits on one that is taken."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psutil
+
+ADMIN = {"ingest": 11, "rules": 12, "history": 13, "alerts": 14, "gateway": 15}
+_LAST = 31
+# Below the range from which systems take ports for outgoing connections (Linux 32768, others 49152): a broker that comes
+# back must find its port free, and no client may have been given it meanwhile.
+_FREE_RANGE = range(10_000, 32_000)
+_FREE_TRIES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PortPlan:
+    """All ports of one `up`, from one base."""
+
+    base: int
+
+    @property
+    def gateway(self) -> int:
+        """Pages, REST and live sockets."""
+        return self.base
+
+    @property
+    def ingest(self) -> int:
+        """Where departments publish."""
+        return self.base + 1
+
+    @property
+    def kafka(self) -> int:
+        """The broker."""
+        return self.base + 21
+
+    @property
+    def controller(self) -> int:
+        """Kafka's controller, for the broker only."""
+        return self.base + 22
+
+    @property
+    def database(self) -> int:
+        """PostgreSQL."""
+        return self.base + _LAST
+
+    def admin(self, room: str) -> int:
+        """Where a service tells how it is."""
+        return self.base + ADMIN[room]
+
+    def named(self) -> dict[str, int]:
+        """Return all by name."""
+        servers = {
+            "gateway": self.gateway,
+            "ingest": self.ingest,
+            "kafka": self.kafka,
+            "kafka_controller": self.controller,
+            "database": self.database,
+        }
+        return servers | {f"{room}_admin": self.admin(room) for room in ADMIN}
+
+
+def is_free(port: int, address: str = "127.0.0.1") -> bool:
+    """Tell whether a server could listen there now."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def free_plan() -> PortPlan:
+    """Return a plan all of whose ports are free now; they are not held, so the caller starts soon."""
+    for _ in range(_FREE_TRIES):
+        plan = PortPlan(random.randrange(_FREE_RANGE.start, _FREE_RANGE.stop - _LAST, _LAST + 1))
+        if all(is_free(port) for port in plan.named().values()):
+            return plan
+    raise OSError(f"no free block of {_LAST + 1} ports was found from {_FREE_RANGE.start} to {_FREE_RANGE.stop}")
+
+
+def holders() -> Mapping[int, str]:
+    """Return, for each listening port whose owner we may know, the process as `name (pid 1)`."""
+    found: dict[int, str] = {}
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.pid and connection.laddr:
+                with contextlib.suppress(psutil.Error):
+                    found[connection.laddr.port] = f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return found

@@ -1,0 +1,76 @@
+"""`./tongguan test`: pytest over the parts asked for, after setting up what they need."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import click
+
+from services.cli import browser
+from services.cli.errors import CliError
+from services.cli.folder import cache
+
+PARTS = ("unit", "contract", "integration", "browser", "chaos")
+"""Folders under `tests/`, the quick ones first."""
+
+
+def test(root: Path, parts: Sequence[str], *, with_browser: bool, pytest_arguments: Sequence[str]) -> int:
+    """Run the parts (all when none is named) and return pytest's exit code."""
+    if not (root / "tests").is_dir():
+        raise CliError(f"there are no tests beside {root}: run this from a clone")
+    chosen = [part for part in PARTS if (part in parts or not parts) and _has_tests(root / "tests" / part)]
+    environment = {**os.environ, **_writable_places(root)}
+    if "browser" in chosen:
+        chosen, environment = _set_up_browser(chosen, environment, with_browser=with_browser)
+    if not chosen:
+        raise CliError(f"there are no such tests: {', '.join(parts) or 'none at all'}")
+    click.echo(f"tests: {', '.join(chosen)}", err=True)
+    read_only = () if os.access(root, os.W_OK) else ("-p", "no:cacheprovider")
+    argv = (sys.executable, "-m", "pytest", *read_only, *(f"tests/{part}" for part in chosen), *pytest_arguments)
+    return subprocess.run(argv, cwd=root, env=environment, check=False).returncode
+
+
+def _has_tests(folder: Path) -> bool:
+    return any(folder.rglob("test_*.py"))
+
+
+def _writable_places(root: Path) -> dict[str, str]:
+    """Send what the tests remember elsewhere when the tree is read-only."""
+    if os.access(root, os.W_OK):
+        return {}
+    return {"HYPOTHESIS_STORAGE_DIRECTORY": str(cache() / "hypothesis"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _set_up_browser(chosen: list[str], environment: dict[str, str], *, with_browser: bool) -> tuple[list[str], dict[str, str]]:
+    if not with_browser:
+        click.echo("tests: the browser tests are left out (--no-browser)", err=True)
+        return [part for part in chosen if part != "browser"], environment
+    path = browser.find_or_get(lambda text: click.echo(f"tests: {text}", err=True))
+    click.echo(f"tests: the browser is {path}", err=True)
+    return chosen, {**environment, browser.VARIABLE: path}
+
+
+def bench(root: Path, name: str, arguments: Sequence[str]) -> int:
+    """Run a benchmark's `main(arguments)` from `tests/bench/<name>.py` and return its exit code."""
+    folder = root / "tests" / "bench"
+    path = folder / f"{name.replace('-', '_')}.py"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("[!_]*.py"))) or "none"
+        raise CliError(f"there is no benchmark {name}; there are: {known}")
+    return int(_loaded(path).main(list(arguments)) or 0)
+
+
+def _loaded(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"tests.bench.{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise CliError(f"{path} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

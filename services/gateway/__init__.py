@@ -1,0 +1,1 @@
+"""Gateway: REST, live sessions, the pages, and who may see what."""

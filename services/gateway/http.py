@@ -1,0 +1,112 @@
+"""REST and the page. Every answer about a region passes through `Scope`; errors are problem+json."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from schemas.regions import Region
+from services.gateway.domain.access import Access, Scope
+from services.gateway.domain.view import View
+from services.gateway.errors import Forbidden, NotFound, Unauthorised
+from services.gateway.reads import Reads
+from services.kit.errors import Unavailable
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+NOTIFICATIONS = 200
+
+
+def app(view: View, access: Access, reads: Reads) -> FastAPI:
+    """Return the public application."""
+    page = resources.files("services.gateway") / "page"
+    public = FastAPI(title="Tongguan", docs_url=None, redoc_url=None)
+    _add_errors(public)
+
+    async def scope_of(request: Request) -> Scope:
+        scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
+        return access.scope(token.strip() if scheme.lower() == "bearer" else "")
+
+    Reader = Annotated[Scope, Depends(scope_of)]  # noqa: N806 - a type
+
+    @public.middleware("http")
+    async def secure(request: Request, call_next: Any) -> Response:
+        response: Response = await call_next(request)
+        response.headers.update(SECURITY_HEADERS)
+        return response
+
+    @public.get("/", include_in_schema=False)
+    async def index() -> FileResponse:
+        return FileResponse(str(page / "index.html"))
+
+    @public.get("/v1/regions/{code}", summary="A region with its path and children")
+    async def region(code: str, scope: Reader) -> dict[str, Any]:
+        scope.require(code)
+        tree = view.regions
+        return {
+            "region": _region(tree[code]),
+            "path": [_region(tree[one]) for one in tree.path(code)],
+            "children": [_region(one) for one in tree.children(code)],
+        }
+
+    @public.get("/v1/regions/{code}/warnings", summary="The open warnings of a region")
+    async def warnings(code: str, scope: Reader) -> Response:
+        scope.require(code)
+        return _json_list([body.decode() for body in view.open_warnings(code)])
+
+    @public.get("/v1/regions/{code}/values", summary="The newest value of each series of a region")
+    async def values(code: str, scope: Reader) -> Response:
+        scope.require(code)
+        return _json_list([body.decode() for body in view.values(code)])
+
+    @public.get("/v1/regions/{code}/notifications", summary="What the region's desk was told, newest first")
+    async def notifications(code: str, scope: Reader) -> Response:
+        return _json_list(await reads.notifications([f"region/{code}"], scope.regions(code), NOTIFICATIONS))
+
+    @public.get("/v1/warnings/{warning}", summary="All revisions of a warning")
+    async def warning(warning: UUID, scope: Reader) -> Response:
+        revisions = await reads.revisions(warning, scope.regions(scope.region))
+        if not revisions:
+            raise NotFound(f"there is no warning {warning} in your regions")
+        return _json_list(revisions)
+
+    public.mount("/page", StaticFiles(directory=str(page)))
+    return public
+
+
+def _add_errors(public: FastAPI) -> None:
+    answers: dict[type[Exception], tuple[int, str, dict[str, str]]] = {
+        Unauthorised: (401, "unauthorised", {"WWW-Authenticate": "Bearer"}),
+        Forbidden: (403, "forbidden", {}),
+        NotFound: (404, "not_found", {}),
+        Unavailable: (503, "unavailable", {"Retry-After": "2"}),
+    }
+
+    async def answer(_: Request, error: Exception) -> Response:
+        status, code, headers = answers[type(error)]
+        return _problem(status, code, str(error), headers)
+
+    for kind in answers:
+        public.add_exception_handler(kind, answer)
+
+
+def _problem(status: int, code: str, detail: str, headers: dict[str, str]) -> Response:
+    body = {"type": f"urn:tongguan:problem:{code}", "title": code, "status": status, "detail": detail}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def _region(region: Region) -> dict[str, Any]:
+    return region.model_dump(mode="json")
+
+
+def _json_list(items: list[str]) -> Response:
+    return Response("[" + ",".join(items) + "]", media_type="application/json")

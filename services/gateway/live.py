@@ -1,0 +1,211 @@
+"""Live sessions on websockets' own protocol, behind the same port as REST: hello, snapshot, deltas, heartbeats.
+
+uvicorn hands a request to upgrade to `LiveServer.connection`, which is websockets' `ServerConnection` (uvicorn's `ws=` takes a class; that it
+may be any callable is not documented, so both versions are pinned and a test holds it). One frame is built for all who watch a region.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from pydantic import ValidationError
+from websockets.asyncio.server import ServerConnection, broadcast
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from schemas.live import Hello
+from services.gateway.domain.access import Access
+from services.gateway.domain.view import View
+from services.gateway.errors import Forbidden, Unauthorised
+from services.kit import logs
+from services.kit.clock import Clock
+
+_log = logs.get(__name__)
+
+PATH = "/v1/live"
+HELLO_S = 5.0
+MESSAGE_BYTES = 4_096
+"""Of what a client may send: a hello takes under 300."""
+
+GOING_AWAY = 1012
+TOO_SLOW = 1013
+BAD_HELLO = 4400
+UNAUTHORISED = 4401
+FORBIDDEN = 4403
+NO_HELLO = 4408
+
+
+class Refused(Exception):
+    """A session that ends with a close code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason[:120]
+
+
+class LiveServer:
+    """All live sessions of a node. What a client gets is written without waiting for it; one that does not read is cut."""
+
+    def __init__(
+        self, *, view: View, access: Access, clock: Clock, position: Callable[[], str], partitions: int, slow_bytes: int, metrics: CollectorRegistry
+    ) -> None:
+        self.handler_tasks: set[asyncio.Task[None]] = set()
+        self.all_connections: set[ServerConnection] = set()
+        self._view = view
+        self._access = access
+        self._clock = clock
+        self._position = position
+        self._partitions = partitions
+        self._slow_bytes = slow_bytes
+        self._watchers: dict[str, set[ServerConnection]] = {}
+        self._serving = False
+        self._open = Gauge("tongguan_live_sessions", "Live sessions", registry=metrics)
+        self._frames = Counter("tongguan_live_frames", "Frames written to live sessions", ["type"], registry=metrics)
+        self._closed = Counter("tongguan_live_closed", "Live sessions that we closed", ["code"], registry=metrics)
+
+    # -- what websockets' connection asks of its server
+
+    def connection(self, **_: Any) -> ServerConnection:
+        """Return the protocol of one connection; uvicorn calls this with its own configuration."""
+        protocol = ServerProtocol(max_size=MESSAGE_BYTES)
+        return ServerConnection(protocol, self, ping_interval=10, ping_timeout=10, close_timeout=2, max_queue=4)  # type: ignore[arg-type]
+
+    def is_serving(self) -> bool:
+        """Say whether new sessions are taken."""
+        return self._serving
+
+    async def handler(self, connection: ServerConnection) -> None:
+        """Live through one connection, from its handshake on."""
+        try:
+            async with asyncio.timeout(HELLO_S):
+                await connection.handshake(_check_request)
+            if connection.protocol.state is not State.OPEN:
+                return
+            self.all_connections.add(connection)
+            connection.start_keepalive()
+            async with connection:
+                await self._session(connection)
+        except (TimeoutError, ConnectionClosed, OSError) as error:
+            _log.debug("live_session_ended", address=_address(connection), error=repr(error))
+        finally:
+            self.all_connections.discard(connection)
+            if connection.protocol.state is not State.CLOSED:
+                connection.transport.abort()
+            task = asyncio.current_task()
+            assert task is not None  # noqa: S101 - a coroutine runs in a task
+            self.handler_tasks.discard(task)
+
+    # -- sessions
+
+    async def _session(self, connection: ServerConnection) -> None:
+        region: str | None = None
+        try:
+            region = await self._hello(connection)
+            async for _ in connection:
+                raise Refused(BAD_HELLO, "nothing is expected after the hello")
+        except Refused as refused:
+            self._closed.labels(refused.code).inc()
+            _log.warning("live_refused", address=_address(connection), code=refused.code, reason=refused.reason)
+            await connection.close(refused.code, refused.reason)
+        finally:
+            if region is not None:
+                self._leave(connection, region)
+
+    async def _hello(self, connection: ServerConnection) -> str:
+        """Authorise the client's region, send its snapshot and join it to the region's watchers, with no await between the last two."""
+        try:
+            async with asyncio.timeout(HELLO_S):
+                hello = Hello.model_validate_json(await connection.recv())
+            self._access.scope(hello.token).require(hello.region)
+        except TimeoutError as error:
+            raise Refused(NO_HELLO, f"no hello within {HELLO_S:g} s") from error
+        except ValidationError as error:
+            raise Refused(BAD_HELLO, f"the first message must be a hello: {error.errors()[0]['msg']}") from error
+        except Unauthorised as error:
+            raise Refused(UNAUTHORISED, str(error)) from error
+        except Forbidden as error:
+            raise Refused(FORBIDDEN, str(error)) from error
+        self._write({connection}, self._view.snapshot(hello.region, self._position(), self._clock.now()), "snapshot")
+        self._view.watch(hello.region)
+        self._watchers.setdefault(hello.region, set()).add(connection)
+        self._open.inc()
+        _log.info("live_session", address=_address(connection), region=hello.region)
+        return hello.region
+
+    def _leave(self, connection: ServerConnection, region: str) -> None:
+        self._open.dec()
+        watchers = self._watchers[region]
+        watchers.discard(connection)
+        if not watchers:
+            del self._watchers[region]
+            self._view.unwatch(region)
+
+    # -- frames
+
+    def flush(self, *, values: bool) -> None:
+        """Send what is pending to all watchers: warnings and sensors, and values too when it is their turn."""
+        now, position = self._clock.now(), self._position()
+        for region, watchers in self._watchers.items():
+            if (frame := self._view.delta(region, position, now, values=values)) is not None:
+                self._write(watchers, frame, "delta")
+
+    def beat(self) -> None:
+        """Send a heartbeat to all watchers."""
+        frame = self._view.heartbeat(self._position(), self._clock.now(), self._partitions)
+        for watchers in self._watchers.values():
+            self._write(watchers, frame, "heartbeat")
+
+    def _write(self, connections: set[ServerConnection], frame: bytes, kind: str) -> None:
+        broadcast(connections, frame, text=True)
+        self._frames.labels(kind).inc(len(connections))
+        for connection in connections:
+            if connection.transport.get_write_buffer_size() > self._slow_bytes:
+                self._cut(connection)
+
+    def _cut(self, connection: ServerConnection) -> None:
+        """End a connection that does not read: what waits for it is thrown away, so a close frame would never arrive."""
+        if not connection.transport.is_closing():
+            self._closed.labels(TOO_SLOW).inc()
+            _log.warning("live_cut_slow", address=_address(connection), waiting=connection.transport.get_write_buffer_size())
+            connection.transport.abort()
+
+    async def turn(self, values_s: float, heartbeat_s: float) -> None:
+        """Send values and heartbeats in their time, until cancelled."""
+        loop = asyncio.get_running_loop()
+        self._serving = True
+        beat_at = loop.time()
+        while True:
+            self.flush(values=True)
+            if loop.time() >= beat_at:
+                self.beat()
+                beat_at = loop.time() + heartbeat_s
+            await asyncio.sleep(values_s)
+
+    async def close(self) -> None:
+        """End all sessions; clients come back after a second."""
+        self._serving = False
+        closing = [asyncio.create_task(connection.close(GOING_AWAY, "the server restarts")) for connection in self.all_connections]
+        if closing:
+            await asyncio.wait(closing, timeout=1.5)
+
+
+def _check_request(connection: ServerConnection, request: Request) -> Response | None:
+    """Refuse another path, and a page of another origin (a browser says which; other clients say none)."""
+    if request.path.partition("?")[0] != PATH:
+        return connection.respond(404, f"the live socket is at {PATH}\n")
+    origin = request.headers.get("Origin")
+    if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
+        _log.warning("live_other_origin", address=_address(connection), origin=origin[:200])
+        return connection.respond(403, "pages of another origin may not connect\n")
+    return None
+
+
+def _address(connection: ServerConnection) -> str:
+    address = connection.remote_address
+    return str(address[0]) if address else "unknown"

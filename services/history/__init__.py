@@ -1,0 +1,1 @@
+"""History: what was observed and warned of, kept and asked for."""

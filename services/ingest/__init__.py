@@ -1,0 +1,1 @@
+"""Ingest: the ways in, validation, the registry of sensors, and what was rejected."""

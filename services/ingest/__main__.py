@@ -1,0 +1,11 @@
+"""`python -m services.ingest`: run the ingest service."""
+
+from __future__ import annotations
+
+from services.ingest.app import serve
+from services.ingest.settings import Settings
+from services.kit import room
+
+if __name__ == "__main__":
+    settings = Settings()
+    room.run("ingest", settings, lambda stop: serve(settings, stop))

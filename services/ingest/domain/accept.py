@@ -1,0 +1,246 @@
+"""Whether an event is taken, and as what; a refusal says what is wrong, where, and how to mend it.
+
+The hot path decodes with msgspec. What that refuses is validated again by the pydantic contract, whose errors name every place; both
+accept the same (`tests/unit/ingest/test_accept.py`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import msgspec
+from pydantic import BaseModel, ValidationError
+
+from schemas import wire
+from schemas.envelope import EventType
+from schemas.observation import Measurement, Quality, Statistic
+from schemas.rejected import Problem
+from schemas.report import Report, Reported
+from services.ingest.domain.cloudevents import Event, event_of, explain
+from services.ingest.domain.registry import Registry
+
+_GOOD = Quality.GOOD.value
+
+
+class FastMeasurement(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """`schemas.observation.Measurement` for the hot path."""
+
+    sensor: str
+    values: dict[str, float]
+    end: str | None = None
+    start: str | None = None
+    statistic: Statistic = Statistic.INSTANT
+    quality: dict[str, Quality] = {}
+    origin: Literal["real", "replayed", "simulated", "exercise"] = "real"
+    region: str | None = None
+
+
+_decode_measurement = msgspec.json.Decoder(FastMeasurement).decode
+_decode_time = msgspec.json.Decoder(datetime).decode
+_control = re.compile(r"[\x00-\x1f\x7f]").search
+_code = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,95}").fullmatch
+_traceparent = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How far from our clock a time may lie."""
+
+    future: timedelta
+    past: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sends: the department of the key."""
+
+    department: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An event that is not taken."""
+
+    problem: Problem
+    id: str | None
+    item: bytes
+
+
+Accepted = wire.Observation | Report
+
+
+class _Refusal(Exception):
+    def __init__(self, code: str, where: str, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.problem = Problem(code=code, where=where, message=message, hint=hint)
+
+
+def accept(item: bytes, sender: Sender, registry: Registry, now: datetime, limits: TimeLimits) -> Accepted | Refused:
+    """Judge one structured event; `now` is our clock's time of receipt."""
+    try:
+        event = event_of(item)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Refused(explain(error), None, item)
+    try:
+        _check_envelope(event)
+        if event.type == EventType.OBSERVATION:
+            return _observation(event, sender, registry, now, limits)
+        if event.type == EventType.REPORT:
+            return _report(event, sender, registry, now, limits)
+        known = f"{EventType.OBSERVATION}, {EventType.REPORT}"
+        raise _Refusal("unknown_type", "type", f"events of type {event.type!r} are not taken", f"send one of {known}")
+    except _Refusal as refusal:
+        return Refused(refusal.problem, event.id, item)
+
+
+def _check_envelope(event: Event) -> None:
+    if event.specversion != "1.0":
+        raise _Refusal("bad_envelope", "specversion", f"specversion {event.specversion!r} is not supported", "send specversion 1.0")
+    for name, text in (("id", event.id), ("source", event.source)):
+        if not 0 < len(text) <= 256 or _control(text):  # noqa: PLR2004 - as schemas.base.Text
+            raise _Refusal("bad_envelope", name, f"{name} must have 1 to 256 characters and no control characters", f"mend {name}")
+    if not bytes(event.data):
+        raise _Refusal("bad_envelope", "data", "the event has no data", "put the event's own fields under data")
+
+
+def _observation(event: Event, sender: Sender, registry: Registry, now: datetime, limits: TimeLimits) -> wire.Observation:
+    data = _measurement(event)
+    known = registry.get(data.sensor)
+    if known is None:
+        raise _Refusal(
+            "unknown_sensor", "data.sensor", f"there is no sensor {data.sensor!r} in the registry", "register the sensor, or correct its id"
+        )
+    if known.department != sender.department:
+        raise _Refusal("not_yours", "data.sensor", f"sensor {data.sensor!r} belongs to another department", "publish with that department's key")
+    if data.region is not None and data.region != known.street:
+        _refuse_region(data.region, data.sensor, registry)
+    if not data.values.keys() <= known.metrics:
+        unknown = sorted(data.values.keys() - known.metrics)
+        raise _Refusal(
+            "unknown_metric", f"data.values.{unknown[0]}", f"sensor {data.sensor!r} has no metric {unknown[0]!r}", f"it has {sorted(known.metrics)}"
+        )
+    end = _time(data.end, "data.end") or _time(event.time, "time")
+    if end is None:
+        raise _Refusal("no_time", "data.end", "the observation says no time", "give data.end, or the event's time, as 2026-11-22T08:00:00+08:00")
+    start = _time(data.start, "data.start") or end
+    _check_times(start, end, now, limits)
+    return wire.Observation(
+        id=event.id,
+        source=event.source,
+        department=sender.department,
+        sensor=data.sensor,
+        street=known.street,
+        domain=known.domain,
+        start=wire.to_micros(start),
+        end=wire.to_micros(end),
+        statistic=data.statistic.value,
+        values=data.values,
+        quality={metric: flag.value for metric, flag in data.quality.items() if flag.value != _GOOD},
+        origin=data.origin,
+        received=wire.to_micros(now),
+        traceparent=event.traceparent if event.traceparent and _traceparent(event.traceparent) else None,
+    )
+
+
+def _measurement(event: Event) -> FastMeasurement:
+    try:
+        data = _decode_measurement(event.data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _refuse_by_contract(Measurement, event, error)
+        raise
+    if (
+        not 0 < len(data.values) <= 64  # noqa: PLR2004 - as the contract
+        or not all(map(math.isfinite, data.values.values()))
+        or not all(map(_code, data.values))
+        or not _code(data.sensor)
+        or (data.region is not None and not _code(data.region))
+        or not data.quality.keys() <= data.values.keys()
+    ):
+        _refuse_by_contract(Measurement, event, None)
+        unknown = sorted(data.quality.keys() - data.values.keys())
+        raise _Refusal("bad_data", "data.quality", f"quality names {unknown}, which have no value", "flag only metrics that have a value")
+    return data
+
+
+def _refuse_by_contract(model: type[BaseModel], event: Event, error: Exception | None) -> None:
+    """Raise the refusal that the pydantic contract gives; returns when it finds nothing wrong."""
+    try:
+        model.model_validate_json(bytes(event.data))
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join(["data", *map(str, first["loc"])])
+        more = f" (and {problem.error_count() - 1} more)" if problem.error_count() > 1 else ""
+        raise _Refusal("bad_data", where, f"{first['msg']}{more}", _hint(first["type"])) from problem
+    if error is not None:
+        raise _Refusal("bad_data", "data", str(error), "see schemas/json/observation.Measurement.json") from error
+
+
+_HINTS = {
+    "finite_number": "leave out a value that is not a number; NaN and infinities are refused",
+    "missing": "give this field",
+    "extra_forbidden": "remove this field, or correct its name",
+    "float_parsing": "give a JSON number",
+    "float_type": "give a JSON number",
+    "enum": "use one of the values named",
+}
+
+
+def _hint(kind: str) -> str:
+    return _HINTS.get(kind, "see the JSON Schema under schemas/json/")
+
+
+def _refuse_region(region: str, sensor: str, registry: Registry) -> None:
+    if region not in registry.regions:
+        raise _Refusal("unknown_region", "data.region", f"there is no region {region!r}", "use a code of the city's regions, or leave it out")
+    raise _Refusal(
+        "other_region", "data.region", f"the registry has sensor {sensor!r} in another region", "correct the registry, or leave region out"
+    )
+
+
+def _time(text: str | None, where: str) -> datetime | None:
+    if text is None:
+        return None
+    hint = "write it as 2026-11-22T08:00:00+08:00"
+    try:
+        time = _decode_time(msgspec.json.encode(text))
+    except msgspec.DecodeError as error:
+        raise _Refusal("bad_time", where, f"{text[:64]!r} is no RFC 3339 time", hint) from error
+    if time.tzinfo is None:
+        raise _Refusal("bad_time", where, f"{text[:64]!r} names no zone", hint)
+    try:
+        return time.astimezone(UTC)
+    except OverflowError as error:
+        raise _Refusal("bad_time", where, f"{text[:64]!r} is out of range", hint) from error
+
+
+def _check_times(start: datetime, end: datetime, now: datetime, limits: TimeLimits) -> None:
+    if start > end:
+        raise _Refusal("bad_time", "data.start", "start is after end", "start must not be later than end")
+    if end - start > timedelta(days=366):
+        raise _Refusal("bad_time", "data.start", "the period is longer than a year", "send shorter periods")
+    if end > now + limits.future:
+        raise _Refusal("in_the_future", "data.end", f"{end.isoformat()} is {_span(end - now)} ahead of our clock", "set the device's clock")
+    if end < now - limits.past:
+        raise _Refusal(
+            "too_old", "data.end", f"{end.isoformat()} is {_span(now - end)} ago; {limits.past.days} days are kept", "set the device's clock"
+        )
+
+
+def _span(span: timedelta) -> str:
+    return f"{span.days} days" if span.days else f"{span.seconds} s"
+
+
+def _report(event: Event, sender: Sender, registry: Registry, now: datetime, limits: TimeLimits) -> Report:
+    _refuse_by_contract(Reported, event, None)
+    data = Reported.model_validate_json(bytes(event.data))
+    if data.region not in registry.regions:
+        raise _Refusal("unknown_region", "data.region", f"there is no region {data.region!r}", "use a code of the city's regions")
+    occurred = data.occurred or _time(event.time, "time") or now
+    _check_times(occurred, occurred, now, limits)
+    return Report(
+        id=event.id, source=event.source, department=sender.department, occurred=occurred, received=now, **data.model_dump(exclude={"occurred"})
+    )

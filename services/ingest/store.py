@@ -1,0 +1,154 @@
+"""SQL of ingest: the registry of sensors, activations of rules, adapters and leases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from schemas import wire
+from schemas.control import RuleActivation, SensorRecord
+from schemas.envelope import EventType, to_headers
+from schemas.regions import RegionTree
+from schemas.sensor import Sensor
+from services.kit import database, logs, outbox
+from services.kit.clock import Clock
+from services.kit.producer import Outgoing, partition_of
+from services.kit.topics import OBSERVATIONS, SENSORS
+
+_log = logs.get(__name__)
+
+ROOM = "ingest"
+SOURCE = "/services/ingest"
+LEASE_S = 5
+"""A node that is killed leaves the lease for so long: ticks pause meanwhile, no longer than the grace of instant values."""
+ADAPTER_FORGOTTEN_S = 60
+"""An adapter that has not reported for so long is named in no tick."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Whether this node holds a lease, and what the database's clock says."""
+
+    held: bool
+    database_time: datetime
+
+
+class Store:
+    """All of ingest's reading and writing in PostgreSQL."""
+
+    def __init__(self, pool: database.Pool, clock: Clock, regions: RegionTree, partitions: int) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._regions = regions
+        self._partitions = partitions
+
+    async def register(self, sensors: Sequence[Sensor]) -> list[str]:
+        """Take the sensors whose version is newer than the registry's; return what is wrong with the others.
+
+        In one transaction with the registry go the records for `city.sensors` and for the street's partition, and, of a sensor that
+        moved, for its old street's.
+        """
+        problems: list[str] = []
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(hashtext('ingest.sensors'))")
+            known = {row["id"]: row for row in await connection.fetch("select id, version, street, body from ingest.sensors")}
+            rows: list[tuple[str, int, str, str]] = []
+            postings: list[outbox.Posting] = []
+            for sensor in sensors:
+                row = known.get(sensor.id)
+                if row is not None and sensor.version <= row["version"]:
+                    if sensor.version == row["version"] and sensor != Sensor.model_validate_json(row["body"]):
+                        problems.append(f"sensor {sensor.id} was changed without raising its version {sensor.version}; the registered one stays")
+                    continue
+                rows.append((sensor.id, sensor.version, sensor.street, sensor.model_dump_json()))
+                postings += self._postings(sensor, {sensor.street} | ({row["street"]} if row else set()))
+            await connection.executemany(
+                "insert into ingest.sensors (id, version, street, body) values ($1, $2, $3, $4)"
+                " on conflict (id) do update set version = excluded.version, street = excluded.street, body = excluded.body",
+                rows,
+            )
+            await outbox.post(connection, ROOM, postings)
+        if rows:
+            _log.info("sensors_registered", count=len(rows))
+        return problems
+
+    async def sensors(self) -> list[Sensor]:
+        """Return the whole registry."""
+        rows = await self._pool.fetch("select body from ingest.sensors")
+        return [Sensor.model_validate_json(row["body"]) for row in rows]
+
+    async def activate(self, activation: RuleActivation) -> bool:
+        """Post a rule's activation to every partition, unless that or a newer version was posted before; returns whether it was."""
+        rule = activation.rule
+        async with self._pool.acquire() as connection, connection.transaction():
+            new = await connection.fetchval(
+                "insert into ingest.activations as a (rule, version, body) values ($1, $2, $3)"
+                " on conflict (rule) do update set version = excluded.version, body = excluded.body where a.version < excluded.version"
+                " returning true",
+                rule.id,
+                rule.version,
+                activation.model_dump_json(by_alias=True),
+            )
+            if new:
+                await outbox.post(connection, ROOM, self._to_all(activation))
+        return bool(new)
+
+    async def resend(self) -> None:
+        """Post every sensor and activation again, so that the log alone can rebuild what rules know."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            sensors = [Sensor.model_validate_json(row["body"]) for row in await connection.fetch("select body from ingest.sensors")]
+            rules = [RuleActivation.model_validate_json(row["body"]) for row in await connection.fetch("select body from ingest.activations")]
+            await outbox.post(connection, ROOM, [self._control(sensor, sensor.street) for sensor in sensors])
+            for activation in rules:
+                await outbox.post(connection, ROOM, self._to_all(activation))
+
+    async def lease(self, name: str, holder: str) -> Lease:
+        """Take or keep a lease when nobody else holds it."""
+        row = await self._pool.fetchrow(
+            "with mine as (insert into ingest.leases as l (name, holder, expires_at) values ($1, $2, clock_timestamp() + make_interval(secs => $3))"
+            " on conflict (name) do update set holder = $2, expires_at = excluded.expires_at"
+            " where l.holder = $2 or l.expires_at < clock_timestamp() returning 1)"
+            " select exists (select from mine) as held, clock_timestamp() as now",
+            name,
+            holder,
+            float(LEASE_S),
+        )
+        assert row is not None  # noqa: S101 - a select without from has one row
+        return Lease(row["held"], row["now"])
+
+    async def release(self, name: str, holder: str) -> None:
+        """Give a lease back."""
+        await self._pool.execute("delete from ingest.leases where name = $1 and holder = $2", name, holder)
+
+    async def report(self, adapter: str, acknowledged_until: datetime) -> None:
+        """Say that all that an adapter took up to a time is in Kafka."""
+        await self._pool.execute(
+            "insert into ingest.adapters (adapter, acknowledged_until, reported_at) values ($1, $2, clock_timestamp())"
+            " on conflict (adapter) do update set acknowledged_until = excluded.acknowledged_until, reported_at = excluded.reported_at",
+            adapter,
+            acknowledged_until,
+        )
+
+    async def adapters(self) -> dict[str, datetime]:
+        """Return how far each adapter is that has reported lately, and forget the others."""
+        await self._pool.execute(
+            "delete from ingest.adapters where reported_at < clock_timestamp() - make_interval(secs => $1)", float(ADAPTER_FORGOTTEN_S)
+        )
+        rows = await self._pool.fetch("select adapter, acknowledged_until from ingest.adapters order by adapter")
+        return {row["adapter"]: row["acknowledged_until"] for row in rows}
+
+    def _postings(self, sensor: Sensor, streets: set[str]) -> list[outbox.Posting]:
+        headers = to_headers(id=f"{sensor.id}:{sensor.version}", type=EventType.SENSOR, source=SOURCE, subject=sensor.id, time=self._clock.now())
+        registry = outbox.Posting(SENSORS, Outgoing(sensor.model_dump_json().encode(), key=sensor.id.encode(), headers=headers))
+        return [registry, *(self._control(sensor, street) for street in sorted(streets))]
+
+    def _control(self, sensor: Sensor, street: str) -> outbox.Posting:
+        record = SensorRecord(sensor=sensor, path=self._regions.path(sensor.street))
+        key = street.encode()
+        value = wire.encode(wire.of_sensor(record))
+        return outbox.Posting(OBSERVATIONS, Outgoing(value, key=key, partition=partition_of(key, self._partitions)))
+
+    def _to_all(self, activation: RuleActivation) -> list[outbox.Posting]:
+        value = wire.encode(wire.of_activation(activation))
+        return [outbox.Posting(OBSERVATIONS, Outgoing(value, partition=partition)) for partition in range(self._partitions)]

@@ -1,0 +1,93 @@
+"""A city's folder read into models, with errors that say file, place and mend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from schemas.city import City
+from schemas.regions import Region, RegionError, RegionTree
+from schemas.rule import Rule
+from schemas.sensor import Sensor
+from services.kit.errors import Misconfigured
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class CityFolder:
+    """What stands in `cities/<code>/`."""
+
+    city: City
+    regions: RegionTree
+
+
+def load(folder: Path) -> CityFolder:
+    """Return the city and its regions; raises `Misconfigured`."""
+    city = _model(folder / "city.yaml", City)
+    file = folder / "regions.yaml"
+    try:
+        regions = RegionTree(_read(file, TypeAdapter(list[Region]).validate_python))
+    except RegionError as error:
+        raise Misconfigured(f"{file}: {error}") from error
+    if city.code != regions.root.code:
+        raise Misconfigured(f"{file}: the region without a parent is {regions.root.code}, but city.yaml has the code {city.code}")
+    if unknown := [code for code in city.demo_regions if code not in regions]:
+        raise Misconfigured(f"{folder / 'city.yaml'}: demo_regions {unknown} are not in regions.yaml")
+    return CityFolder(city, regions)
+
+
+def sensors(folder: Path, place: CityFolder) -> list[Sensor]:
+    """Return the sensors of `sensors.yaml`; raises `Misconfigured` for a region or department that does not exist, or a repeated id."""
+    file = folder / "sensors.yaml"
+    found: list[Sensor] = _read(file, TypeAdapter(list[Sensor]).validate_python)
+    departments = {department.id for department in place.city.departments}
+    seen: set[str] = set()
+    for sensor in found:
+        if sensor.id in seen:
+            raise Misconfigured(f"{file}: sensor {sensor.id} is given twice")
+        seen.add(sensor.id)
+        if sensor.street not in place.regions:
+            raise Misconfigured(f"{file}: sensor {sensor.id} is in region {sensor.street}, which regions.yaml does not have")
+        if sensor.department not in departments:
+            raise Misconfigured(f"{file}: sensor {sensor.id} is of department {sensor.department}, which city.yaml does not have")
+    return found
+
+
+def rules(folder: Path) -> tuple[list[Rule], list[Misconfigured]]:
+    """Return the rules of `rules/*.yaml` that can be used, and what is wrong with the others: one bad rule harms only itself."""
+    good: dict[str, Rule] = {}
+    bad: list[Misconfigured] = []
+    for file in sorted((folder / "rules").glob("*.yaml")):
+        try:
+            rule = _model(file, Rule)
+            if rule.id in good:
+                raise Misconfigured(f"{file}: rule {rule.id} stands in another file already")
+            good[rule.id] = rule
+        except Misconfigured as error:
+            bad.append(error)
+    return list(good.values()), bad
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _model(file: Path, model: type[M]) -> M:
+    return _read(file, model.model_validate)
+
+
+def _read(file: Path, validate: Callable[[Any], T]) -> T:
+    try:
+        return validate(yaml.safe_load(file.read_text("utf-8")))
+    except OSError as error:
+        raise Misconfigured(f"{file}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise Misconfigured(f"{file}: is not YAML: {error}") from error
+    except ValidationError as error:
+        lines = "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg']}" for problem in error.errors())
+        raise Misconfigured(f"{file}: {lines}") from error

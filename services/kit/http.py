@@ -1,0 +1,81 @@
+"""HTTP servers inside a service's own task group, and the admin port that every service has."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from services.kit.health import Health
+
+DRAIN_S = 3
+"""How long requests under way may take once the service stops: the supervisor kills after 4 s."""
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the service."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def serve(app: Any, *, host: str, port: int, stop: asyncio.Event, ready: Callable[[], None] = lambda: None, **options: Any) -> None:
+    """Serve until `stop`, then let requests under way end for `DRAIN_S`.
+
+    `ready` is called once the port listens. Raises OSError when the port is taken. Cancelling closes at once.
+    """
+    config = uvicorn.Config(
+        app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=DRAIN_S, lifespan="off", **options
+    )
+    server = _Server(config)
+    task = asyncio.create_task(_run(server, host, port))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        while not server.started and not task.done():
+            await asyncio.wait([task], timeout=0.01)
+        if server.started:
+            ready()
+        await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await task
+    finally:
+        stopping.cancel()
+        if not task.done():
+            server.should_exit = server.force_exit = True
+            await task
+
+
+async def _run(server: uvicorn.Server, host: str, port: int) -> None:
+    try:
+        await server.serve()
+    except SystemExit as error:  # uvicorn's way to say that the port is taken
+        raise OSError(f"cannot listen on {host}:{port}") from error
+
+
+def admin(health: Health, registry: CollectorRegistry) -> Starlette:
+    """Return the admin pages: `/livez` (503: end this process), `/readyz` (503: send it no work), `/metrics`."""
+
+    def verdict(problems: list[str]) -> Response:
+        return JSONResponse({"ok": not problems, "problems": problems}, status_code=503 if problems else 200)
+
+    async def livez(_: Request) -> Response:
+        return verdict(health.dead())
+
+    async def readyz(_: Request) -> Response:
+        return verdict(health.unready())
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)])

@@ -1,0 +1,135 @@
+"""The outbox: what is to be published is a row, written in the transaction of the effect it tells of; the relay publishes it after that.
+
+Each room that publishes has a table `<room>.outbox` (made by its own migration with the columns used here). One relay a room works at a time
+(an advisory lock), in sequence, a predecessor's rows first. A row is deleted after Kafka's acknowledgement: after a crash in between
+it is published again, which consumers ignore by its identity.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter
+
+from services.kit import logs
+from services.kit.database import TRANSIENT, Connection, Pool
+from services.kit.errors import Unavailable
+from services.kit.health import Check
+from services.kit.producer import Outgoing, Producer
+
+_log = logs.get(__name__)
+
+RELAY_ROWS = 2_000
+"""Rows published in one go."""
+WAIT_FOR: tuple[type[BaseException], ...] = (Unavailable, *TRANSIENT)
+"""What the relay waits out."""
+IDLE_S = 1.0
+"""How often the relay looks without being woken: finds what a predecessor left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A record to publish once the transaction has committed."""
+
+    topic: str
+    record: Outgoing
+
+
+async def post(connection: Connection, room: str, postings: Sequence[Posting]) -> None:
+    """Write postings in the caller's transaction; wake the relay after the commit."""
+    await connection.executemany(
+        f"insert into {room}.outbox (topic, key, partition, headers, value) values ($1, $2, $3, $4, $5)",  # noqa: S608 - the room's own name
+        [
+            (
+                posting.topic,
+                posting.record.key,
+                posting.record.partition,
+                json.dumps([[name, value.decode()] for name, value in posting.record.headers]),
+                posting.record.value,
+            )
+            for posting in postings
+        ],
+    )
+
+
+class Relay:
+    """Publishes a room's outbox; `wake` it after a commit that posted."""
+
+    def __init__(self, pool: Pool, producer: Producer, room: str, check: Check, registry: CollectorRegistry) -> None:
+        self._pool = pool
+        self._producer = producer
+        self._room = room
+        self._check = check
+        self._wake = asyncio.Event()
+        self._begun = 0
+        self._finished = 0
+        self._turned = asyncio.Event()
+        self._seldom = logs.Seldom()
+        self._relayed = Counter("tongguan_outbox_relayed", "Outbox rows published", registry=registry)
+
+    def wake(self) -> None:
+        """Say that there is something to publish."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Relay until cancelled; a database or broker that is away is waited for."""
+        while True:
+            self._wake.clear()
+            self._begun = turn = self._begun + 1
+            try:
+                while (published := await self._relay()) == RELAY_ROWS:
+                    pass
+                self._check.ok()
+            except WAIT_FOR as error:
+                self._check.fail(f"cannot publish the outbox: {error!r}")
+                if self._seldom.due(asyncio.get_running_loop().time()):
+                    _log.warning("outbox_waits", room=self._room, error=repr(error))
+                await asyncio.sleep(0.5)
+                continue
+            self._seldom.over()
+            if published is not None:
+                self._finished = turn
+                self._turned.set()
+            try:
+                async with asyncio.timeout(IDLE_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def emptied(self) -> None:
+        """Return once all that was committed before the call is published."""
+        turn = self._begun + 1  # one under way may have looked before that commit
+        self._wake.set()
+        while self._finished < turn:
+            self._turned.clear()
+            await self._turned.wait()
+
+    async def _relay(self) -> int | None:
+        """Publish a first part of the outbox; return its rows, None when another relay is at work."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            if not await connection.fetchval("select pg_try_advisory_xact_lock(hashtext($1))", f"{self._room}.outbox"):
+                return None
+            rows = await connection.fetch(
+                f"select seq, topic, key, partition, headers, value from {self._room}.outbox order by seq limit {RELAY_ROWS}"  # noqa: S608
+            )
+            if not rows:
+                return 0
+            await self._publish([(row["topic"], _outgoing(row["key"], row["partition"], row["headers"], row["value"])) for row in rows])
+            await connection.execute(f"delete from {self._room}.outbox where seq = any($1)", [row["seq"] for row in rows])  # noqa: S608
+        self._relayed.inc(len(rows))
+        return len(rows)
+
+    async def _publish(self, rows: Sequence[tuple[str, Outgoing]]) -> None:
+        """Publish in sequence by topic; rows of one topic and key keep their order."""
+        by_topic: dict[str, list[Outgoing]] = {}
+        for topic, record in rows:
+            by_topic.setdefault(topic, []).append(record)
+        for topic, records in by_topic.items():
+            await self._producer.publish(topic, records)
+
+
+def _outgoing(key: bytes | None, partition: int | None, headers: str, value: bytes) -> Outgoing:
+    return Outgoing(value=value, key=key, partition=partition, headers=[(name, text.encode()) for name, text in json.loads(headers)])

@@ -1,0 +1,76 @@
+"""Which partition is whose, and how far it has come: offsets live in PostgreSQL and move in the transaction of their effects.
+
+Each room that consumes has a table `<room>.partitions` (made by its own migration with the columns used here) and is its only writer.
+Each assignment raises the partition's epoch by one; a commit with an older epoch is refused, so that an owner that was thought dead
+(a zombie) changes nothing. A position is of one topic epoch: on a topic that was made anew it starts at 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from aiokafka import TopicPartition
+
+from services.kit.database import Connection
+from services.kit.errors import Fenced, Misconfigured
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An assignment: its epoch, and the offset of the first record whose effects are not committed."""
+
+    epoch: int
+    next_offset: int
+    topic_epoch: str
+
+
+Claims = Mapping[TopicPartition, Claim]
+
+_CLAIM = """
+insert into {room}.partitions as p (topic, partition, topic_epoch, epoch, next_offset)
+select t.topic, t.partition, k.epoch, 1, 0
+from unnest($1::text[], $2::int[]) as t (topic, partition) join kit.topics k on k.name = t.topic
+order by t.topic, t.partition
+on conflict (topic, partition) do update set
+    epoch = p.epoch + 1,
+    next_offset = case when p.topic_epoch = excluded.topic_epoch then p.next_offset else 0 end,
+    topic_epoch = excluded.topic_epoch
+returning topic, partition, epoch, next_offset, topic_epoch
+"""
+
+_ADVANCE = """
+with mine as (
+    select m.topic, m.partition, m.next_offset
+    from unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) as m (topic, partition, epoch, next_offset)
+    join {room}.partitions p using (topic, partition)
+    where p.epoch = m.epoch
+    for update of p
+)
+update {room}.partitions p set next_offset = greatest(p.next_offset, mine.next_offset)
+from mine where p.topic = mine.topic and p.partition = mine.partition
+"""
+
+
+async def claim(connection: Connection, room: str, taken: Iterable[TopicPartition]) -> dict[TopicPartition, Claim]:
+    """Become the owner of some partitions. Raises `Misconfigured` when a topic is not in `kit.topics`."""
+    wanted = sorted(taken)
+    rows = await connection.fetch(_CLAIM.format(room=room), [tp.topic for tp in wanted], [tp.partition for tp in wanted])
+    claims = {TopicPartition(row["topic"], row["partition"]): Claim(row["epoch"], row["next_offset"], str(row["topic_epoch"])) for row in rows}
+    if missing := [tp for tp in wanted if tp not in claims]:
+        raise Misconfigured(f"topics {sorted({tp.topic for tp in missing})} are not in kit.topics; run the topics step of `up` first")
+    return claims
+
+
+async def advance(connection: Connection, room: str, claims: Claims, offsets: Mapping[TopicPartition, int]) -> None:
+    """Move offsets on inside the caller's transaction; never back. Raises `Fenced` when a partition has a new owner: roll back then."""
+    moved = sorted(offsets)
+    status = await connection.execute(
+        _ADVANCE.format(room=room),
+        [tp.topic for tp in moved],
+        [tp.partition for tp in moved],
+        [claims[tp].epoch for tp in moved],
+        [offsets[tp] for tp in moved],
+    )
+    if status != f"UPDATE {len(moved)}":
+        raise Fenced(f"{room} no longer owns all of {[f'{tp.topic}/{tp.partition}' for tp in moved]}")

@@ -1,0 +1,1 @@
+"""The pure part of rules: records in, warnings out; time comes from the records."""

@@ -1,0 +1,123 @@
+"""What the stage of these tests can say: regions, sensors, values and warnings, all of them valid by `schemas`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid5
+
+from schemas.base import Domain, Name, Origin
+from schemas.live import LiveSensor, LiveValue
+from schemas.observation import Quality, Statistic
+from schemas.regions import Level, Region, RegionTree
+from schemas.rule import Direction
+from schemas.sensor import Metric
+from schemas.tiers import Tier
+from schemas.warning import Change, Evidence, Warning, WarningState  # noqa: A004 - the field's own word
+
+CITY, DISTRICT, OTHER_DISTRICT, STREET, OTHER_STREET = "620100", "620102", "620103", "620102001", "620102002"
+
+
+def _region(code: str, parent: str | None, level: Level, zh: str, en: str) -> Region:
+    return Region(code=code, parent=parent, level=level, name=Name(zh=zh, en=en))
+
+
+TREE = RegionTree(
+    [
+        _region(CITY, None, Level.CITY, "兰州市", "Lanzhou"),
+        _region(DISTRICT, CITY, Level.DISTRICT, "城关区", "Chengguan"),
+        _region(OTHER_DISTRICT, CITY, Level.DISTRICT, "七里河区", "Qilihe"),
+        _region(STREET, DISTRICT, Level.STREET, "酒泉路街道", "Jiuquan Road"),
+        _region(OTHER_STREET, DISTRICT, Level.STREET, "张掖路街道", "Zhangye Road"),
+        _region("620103001", OTHER_DISTRICT, Level.STREET, "西园街道", "Xiyuan"),
+    ]
+)
+
+FLOW = Metric(unit="L/s", name=Name(zh="流量", en="Flow"))
+PRESSURE = Metric(unit="MPa", name=Name(zh="压力", en="Pressure"))
+NAMESPACE = UUID("2f5c9f6e-6c5b-5d0a-8f6f-0d6b8f1c2a3b")
+
+
+def clock() -> datetime:
+    """The time by this machine's clock, which the browser under test shares."""
+    return datetime.now(UTC)  # noqa: TID251 - the page under test runs by the real clock too
+
+
+def sensor(id: str = "dma-1", *, zh: str = "一号计量区", en: str = "DMA 1", street: str = STREET, **metrics: Metric) -> LiveSensor:  # noqa: A002 - the field's own name
+    """A sensor, of flow unless told otherwise."""
+    return LiveSensor(id=id, name=Name(zh=zh, en=en), street=street, domain=Domain.WATER, metrics=metrics or {"flow": FLOW})
+
+
+def value(
+    number: float,
+    at: datetime,
+    *,
+    sensor: str = "dma-1",
+    metric: str = "flow",
+    quality: Quality = Quality.GOOD,
+    origin: Origin = Origin.REAL,
+) -> LiveValue:
+    """A value of an instant."""
+    return LiveValue(
+        sensor=sensor, metric=metric, statistic=Statistic.INSTANT, period_s=0, value=number, quality=quality, at=at, received_at=at, origin=origin
+    )
+
+
+def warning(
+    number: int,
+    began: datetime,
+    *,
+    rev: int = 1,
+    tier: Tier = Tier.YELLOW,
+    state: WarningState = WarningState.OPEN,
+    change: Change = Change.OPENED,
+    changed: datetime | None = None,
+    sensor: str = "dma-1",
+    sensor_name: Name = Name(zh="一号计量区", en="DMA 1"),
+    rule_name: Name = Name(zh="管网流量偏低", en="Low pipe flow"),
+    street: str = STREET,
+    origin: Origin = Origin.REAL,
+    measured: float = 6.5,
+    readings: int | None = 3,
+    dwell_s: float | None = None,
+) -> Warning:
+    """Warning `number` at a revision: a flow below its limit of 8 L/s."""
+    changed = changed or began
+    evidence = Evidence(
+        metric="flow",
+        value=measured,
+        unit="L/s",
+        limit=8,
+        direction=Direction.BELOW,
+        readings=readings,
+        dwell_s=dwell_s,
+        statistic=Statistic.INSTANT,
+        period_s=0,
+        standard="CJJ 92-2016 §5.3",
+        clears_at=10 if state is WarningState.OPEN else None,
+        observation=f"reading-{number}-{rev}",
+        observed_at=changed,
+        received_at=changed + timedelta(milliseconds=350),
+    )
+    return Warning(
+        id=uuid5(NAMESPACE, str(number)),
+        rev=rev,
+        rule="water.flow.low",
+        rule_version=4,
+        meaning=1,
+        rule_name=rule_name,
+        subject=f"{sensor}/flow",
+        sensor=sensor,
+        sensor_name=sensor_name,
+        street=street,
+        domain=Domain.WATER,
+        department="water",
+        state=state,
+        tier=tier,
+        peak=tier,
+        change=change,
+        began_at=began,
+        changed_at=changed,
+        cleared_at=changed if state is WarningState.CLEARED else None,
+        origin=origin,
+        evidence=evidence,
+    )

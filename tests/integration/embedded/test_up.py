@@ -1,0 +1,233 @@
+"""`up` as a person or a machine meets it: a command that starts all, survives kills, and leaves nothing behind."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from services.cli import folder
+
+ROOT = Path(__file__).parents[3]
+START_S = 120
+
+
+@dataclass
+class Run:
+    """One `./tongguan up`."""
+
+    process: subprocess.Popen[bytes]
+    run_file: Path
+    log: Path
+    out: Path
+    seen: set[int] = field(default_factory=set)
+
+    def state(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.run_file.read_text()) if self.run_file.exists() else {}
+        self.seen |= set(told.get("pids", {}).values())
+        return told
+
+    def until(self, true: Callable[[], object], limit: float = START_S) -> None:
+        deadline = time.monotonic() + limit
+        while not true():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)
+
+    def until_ready(self) -> dict[str, Any]:
+        self.until(lambda: self.state().get("ready"))
+        return self.state()
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> tuple[int, float]:
+        """Return the exit code and how long it took."""
+        self.state()
+        self.seen |= {child.pid for child in psutil.Process(self.process.pid).children(recursive=True)}
+        began = time.monotonic()
+        self.process.send_signal(number)
+        return self.process.wait(timeout=30), time.monotonic() - began
+
+    def left(self) -> list[str]:
+        """Return the processes that are still there."""
+        alive = [psutil.Process(pid) for pid in self.seen if psutil.pid_exists(pid)]
+        return [process.name() for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    runs: list[Run] = []
+
+    def starter(*arguments: str) -> Run:
+        folder_ = tmp_path / str(len(runs))
+        folder_.mkdir()
+        run_file, log, out = folder_ / "run.json", folder_ / "log", folder_ / "out"
+        argv = (sys.executable, "-m", "services.cli", "up", "--port-base", "0", "--run-file", str(run_file), *arguments)
+        with log.open("wb") as errors, out.open("wb") as output:
+            runs.append(Run(subprocess.Popen(argv, cwd=ROOT, stdout=output, stderr=errors), run_file, log, out))
+        return runs[-1]
+
+    yield starter
+    for run in runs:
+        if run.process.poll() is None:
+            run.process.kill()
+            run.process.wait()
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    opened = folder.open_throwaway()
+    yield opened.path / "data"
+    opened.close()
+
+
+def test_it_starts_tells_where_all_is_and_leaves_nothing(start: Callable[..., Run]):
+    run = start("--servers-only")
+    told = run.until_ready()
+    assert stat.S_IMODE(run.run_file.stat().st_mode) == 0o600
+    assert set(told["pids"]) == {"kafka", "postgres"}
+    assert told["ready_s"] < START_S
+    assert json.loads((Path(told["data"]) / "run.json").read_text()) == told
+    for port in (told["ports"]["kafka"], told["ports"]["database"]):
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    code, took = run.stop()
+    assert code == 0
+    assert took < 10
+    assert run.left() == []
+    assert not Path(told["data"]).exists()
+    assert not run.run_file.exists()
+    assert "no process is left" in run.log.read_text()
+
+
+@pytest.mark.parametrize("wait_s", [0.2, 0.6, 1.2, 2.0])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_at_any_moment_of_the_start_it_leaves_nothing(start: Callable[..., Run], data: Path, wait_s: float, number: signal.Signals):
+    run = start("--servers-only", "--data", str(data))
+    run.until(lambda: "data in" in run.log.read_text(), 20)
+    time.sleep(wait_s)
+    code, took = run.stop(number)
+    assert code in {0, 130}, run.log.read_text()
+    assert took < 10
+    assert run.left() == []
+    again = start("--servers-only", "--data", str(data))
+    if wait_s == 2.0:
+        again.until_ready()
+        assert again.stop()[0] == 0
+
+
+def test_kill_9_of_up_leaves_no_process_and_its_folder_goes_on(start: Callable[..., Run], data: Path):
+    run = start("--servers-only", "--data", str(data))
+    run.until_ready()
+    run.stop(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while run.left() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert run.left() == []
+    again = start("--servers-only", "--data", str(data))
+    again.until_ready()
+    assert again.stop()[0] == 0
+
+
+def test_killed_servers_come_back_on_their_ports(start: Callable[..., Run]):
+    run = start("--servers-only")
+    first = run.until_ready()
+    for name in ("kafka", "postgres"):
+        os.kill(first["pids"][name], signal.SIGKILL)
+    run.until(lambda: all(f"{name} is ready again" in run.log.read_text() for name in ("kafka", "postgres")), 40)
+    second = run.state()
+    assert second["ports"] == first["ports"]
+    assert second["restarts"] == {"kafka": 1, "postgres": 1}
+    assert all(second["pids"][name] != first["pids"][name] for name in ("kafka", "postgres"))
+    assert "kafka has ended after" in run.log.read_text()
+    assert "(signal SIGKILL)" in run.log.read_text()
+    assert run.stop()[0] == 0
+    assert run.left() == []
+
+
+def test_a_second_ctrl_c_ends_it_at_once(start: Callable[..., Run]):
+    run = start("--servers-only")
+    pids = run.until_ready()["pids"]
+    os.kill(pids["kafka"], signal.SIGSTOP)  # it cannot drain
+    run.process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    _, took = run.stop()
+    assert took < 1.5
+    assert run.left() == []
+
+
+def test_a_server_that_will_not_end_is_killed_within_ten_seconds(start: Callable[..., Run]):
+    run = start("--servers-only")
+    os.kill(run.until_ready()["pids"]["kafka"], signal.SIGSTOP)
+    code, took = run.stop()
+    assert code == 0
+    assert took < 10
+    assert run.left() == []
+    assert "late and killed: kafka" in run.log.read_text()
+
+
+def test_two_on_one_folder_are_refused(start: Callable[..., Run], data: Path):
+    run = start("--servers-only", "--data", str(data))
+    run.until_ready()
+    other = start("--servers-only", "--data", str(data))
+    assert other.process.wait(timeout=20) == 2
+    assert f"in use by another ./tongguan up (pid {run.process.pid})" in other.log.read_text()
+    assert run.stop()[0] == 0
+
+
+def test_taken_ports_are_told_before_anything_starts(start: Callable[..., Run], tmp_path: Path):
+    run = start("--servers-only")
+    ports = run.until_ready()["ports"]
+    other = start("--servers-only", "--port-base", str(ports["gateway"]))
+    assert other.process.wait(timeout=20) == 2
+    told = other.log.read_text()
+    assert f"port {ports['kafka']}, for kafka, is taken by java (pid " in told
+    assert f"port {ports['database']}, for database, is taken by postgres (pid " in told
+    assert "nothing was started" in told
+    assert run.stop()[0] == 0
+
+
+def test_a_terminal_that_closes_stops_it_quietly(start: Callable[..., Run]):
+    master, slave = os.openpty()
+    argv = (sys.executable, "-m", "services.cli", "up", "--servers-only", "--port-base", "0")
+    environment = {**os.environ, "TERM": "xterm"}
+    process = subprocess.Popen(argv, cwd=ROOT, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env=environment)
+    os.close(slave)
+    shown = b""
+    while b"Ctrl-C stops them" not in shown:
+        shown += os.read(master, 4096)
+    assert "✓ PostgreSQL".encode() in shown
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.close(master)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=15) == 0
+    assert not any(child.is_running() for child in children)
+
+
+def test_the_whole_platform_starts_heals_and_ends_in_order(start: Callable[..., Run], data: Path):
+    run = start("--data", str(data))
+    first = run.until_ready()
+    rooms = {"ingest", "rules", "history", "alerts", "gateway"}
+    assert set(first["pids"]) == rooms | {"kafka", "postgres", "feed-water-flow"}
+    run.until(lambda: "Ctrl-C stops everything" in run.out.read_text(), 5)
+    token = json.loads(Path(first["secrets"]).read_text())["region_tokens"]["620102001"]
+    assert f"{first['urls']['gateway']}/#token={token}&region=620102001" in run.out.read_text()
+    for name in rooms:
+        os.kill(first["pids"][name], signal.SIGKILL)
+    run.until(lambda: all(f"{name} is ready again" in run.log.read_text() for name in rooms), 60)
+    code, took = run.stop()
+    assert code == 0, run.log.read_text()
+    assert took < 10
+    assert run.left() == []
+    assert "late and killed" not in run.log.read_text()
+    again = start("--data", str(data))
+    assert again.until_ready()["secrets"] == first["secrets"]
+    assert json.loads(Path(first["secrets"]).read_text())["region_tokens"]["620102001"] == token
+    assert again.stop()[0] == 0

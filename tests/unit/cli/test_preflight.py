@@ -1,0 +1,56 @@
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from services.cli import folder, preflight
+from services.cli import up as platform
+from services.cli.errors import PreflightError
+
+CITY = Path(__file__).parents[3] / "cities" / "620100"
+
+
+def options(tmp_path: Path, **changed: object) -> platform.Options:
+    known = {"data": tmp_path / "data", "city": CITY, "port_base": 0, "feed": True, "bind": "127.0.0.1"}
+    return platform.Options(**(known | {"servers_only": False, "run_file": None, "began": 0.0} | changed))  # type: ignore[arg-type]
+
+
+def test_this_machine_will_do():
+    assert list(preflight.machine()) == []
+
+
+def test_an_unknown_machine_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(preflight.platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(preflight.sys, "version_info", (3, 10))
+    told = [problem.what for problem in preflight.machine()]
+    assert "is too old" in told[0]
+    assert told[1] == "there are no embedded servers for riscv64"
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_200_000_000))
+    monkeypatch.setattr(preflight.postgres, "check_folder", lambda _: None)
+    (problem,) = preflight.data(tmp_path)
+    assert problem.what == f"{tmp_path} has 1.2 GB of free disk, 2 GB are needed"
+
+
+def test_everything_wrong_is_told_at_once_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
+    monkeypatch.setattr(preflight.platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(folder, "home", lambda: tmp_path / "home")
+    with pytest.raises(PreflightError) as raised:
+        platform.check(options(tmp_path, data=None, city=tmp_path / "atlantis"))
+    assert raised.value.exit_code == 2
+    for part in ("riscv64", "free disk", "atlantis/city.yaml: cannot be read", "--city DIR"):
+        assert part in raised.value.message
+    assert raised.value.message.count("mend:") == len(raised.value.problems)
+    assert list((tmp_path / "home").glob("tmp-*")) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs PostgreSQL as himself")
+def test_root_is_told_that_nobody_cannot_reach_the_folder(tmp_path: Path):
+    tmp_path.chmod(0o700)
+    with pytest.raises(PreflightError, match="cannot enter") as raised:
+        platform.check(options(tmp_path))
+    assert "mend: name a folder that all may enter" in raised.value.message
