@@ -100,6 +100,7 @@ class Publisher:
         self._at = 0
         self._over: set[int] = set()
         self._newest: dict[int, int] = {}
+        self._stopped = False
         self.published = Published()
 
     async def run(self, rate: float, seconds: float) -> None:
@@ -107,19 +108,16 @@ class Publisher:
         begun = time.monotonic()
         async with httpx.AsyncClient(headers=self._headers, timeout=30, limits=httpx.Limits(max_connections=1)) as client:
             total = round(rate * seconds)
-            while self._at < total:
+            while self._at < total and not self._stopped:
                 due = min(total, round((time.monotonic() - begun) * rate))
                 if due - self._at < min(self._batch, max(1, rate * 0.02)) and due < total:
                     await asyncio.sleep(0.01)
                     continue
                 await self._send(client, list(self._readings(min(due - self._at, self._batch))))
 
-    async def settle(self) -> None:
-        """Publish one ordinary reading of every sensor that is over its limit, so that every warning ends."""
-        async with httpx.AsyncClient(headers=self._headers, timeout=30) as client:
-            over = sorted(self._over)
-            for at in range(0, len(over), self._batch):
-                await self._send(client, [self._reading(sensor, over=False) for sensor in over[at : at + self._batch]])
+    def stop(self) -> None:
+        """Publish no more; `run` returns once what is under way is acknowledged."""
+        self._stopped = True
 
     def _readings(self, count: int) -> Iterator[dict[str, Any]]:
         for _ in range(count):
