@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -88,10 +89,13 @@ class Running:
 
 
 def _cpu(pid: int) -> float:
-    try:
+    """CPU seconds of a process, of its children that live, and of those it has waited for."""
+    used = 0.0
+    with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         times = process.cpu_times()
         used = times.user + times.system + times.children_user + times.children_system
-        return float(used + sum(sum(child.cpu_times()[:2]) for child in process.children(recursive=True)))
-    except psutil.NoSuchProcess:
-        return 0.0
+        for child in process.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                used += sum(child.cpu_times()[:2])
+    return used
