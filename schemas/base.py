@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,95}$")]
 """An identifier of ours: of a sensor, a department, a rule, a metric, a region."""
@@ -22,11 +24,32 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Time = AwareDatetime
 """A time with its zone."""
 
+_RFC_3339 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]((?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?)([Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
+)
+
+
+def _moment(value: object) -> object:
+    """Return the UTC time of RFC 3339 text; what is no text is left to the type."""
+    if not isinstance(value, str):
+        return value
+    parts = _RFC_3339.fullmatch(value)
+    if parts is None:
+        raise ValueError("no RFC 3339 time with a zone, such as 2026-11-22T08:00:00+08:00")
+    try:
+        return datetime.fromisoformat(f"{parts[1]}T{parts[2]}{parts[3].upper()}").astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("out of range") from error
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+"""A time as others give it: RFC 3339 with a zone (its colon may be missing), no leap second; kept in UTC, cut to microseconds."""
+
 
 class Frozen(BaseModel):
     """An immutable value; unknown fields are refused, so that a misspelt field is told and not lost."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Name(Frozen):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from schemas.base import Code, Domain, Finite, Frozen, Origin, Text, Time
+from schemas.base import Code, Domain, Finite, Frozen, Moment, Origin, Text, Time
 
 
 class Quality(StrEnum):
@@ -52,13 +52,20 @@ class Measurement(Frozen):
 
     sensor: Code
     values: dict[Code, Finite] = Field(min_length=1, max_length=64)
-    end: Time | None = None
-    start: Time | None = None
+    end: Moment | None = None
+    start: Moment | None = None
     statistic: Statistic = Statistic.INSTANT
     quality: dict[Code, Quality] = Field(default_factory=dict)
     origin: Origin = Origin.REAL
     region: Code | None = None
     """Where the department believes the sensor to be; refused when the registry says otherwise."""
+
+    @field_validator("quality")
+    @classmethod
+    def _flags_have_values(cls, quality: dict[str, Quality], info: ValidationInfo) -> dict[str, Quality]:
+        if unknown := quality.keys() - info.data.get("values", quality).keys():
+            raise ValueError(f"quality names {sorted(unknown)}, which have no value")
+        return quality
 
 
 class Observation(Frozen):

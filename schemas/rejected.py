@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from schemas.base import AdapterName, Code, Frozen, Text, Time
 
@@ -12,14 +13,26 @@ KEPT_BYTES = 65_536
 """How much of a refused body is kept: 64 KiB holds any single event; of a larger body the start and the SHA-256 tell which it was."""
 
 
+SAID = 500
+"""Characters of each text of a problem: a refused item may have a megabyte where a name is expected, and the text quotes it."""
+
+
+def _cut(text: object) -> object:
+    return f"{text[: SAID - 1]}…" if isinstance(text, str) and len(text) > SAID else text
+
+
+Said = Annotated[str, BeforeValidator(_cut)]
+"""Text that is cut to `SAID` characters."""
+
+
 class Problem(Frozen):
     """What is wrong with one item, where, and how to mend it."""
 
     code: Code
-    where: str
+    where: Said
     """A path into the item, such as `data.values.flow`; empty for the item itself."""
-    message: str
-    hint: str
+    message: Said
+    hint: Said
 
 
 class Rejected(Frozen):

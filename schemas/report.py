@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from schemas.base import Code, Finite, Frozen, Origin, Text, Time
+from schemas.base import Code, Finite, Frozen, Moment, Origin, Text, Time
 
 
 class Matter(StrEnum):
@@ -42,7 +42,7 @@ class Reported(Frozen):
     """A kind of the city's catalogue."""
     title: Text
     description: Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")] = ""
-    occurred: Time | None = None
+    occurred: Moment | None = None
     """Left out where the CloudEvent has a `time`."""
     longitude: Finite | None = Field(default=None, ge=-180, le=180)
     latitude: Finite | None = Field(default=None, ge=-90, le=90)

@@ -10,10 +10,14 @@ Fields may be added at the end with a default, so that an older reader skips the
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import msgspec
 
 from schemas import control, observation
+
+Micros = Annotated[int, msgspec.Meta(ge=-62_135_596_800_000_000, lt=253_402_300_800_000_000)]
+"""A time in years 1 to 9999, which is what `datetime` can hold."""
 
 
 class Observation(msgspec.Struct, frozen=True, array_like=True, tag="o", gc=False):
@@ -25,23 +29,23 @@ class Observation(msgspec.Struct, frozen=True, array_like=True, tag="o", gc=Fals
     sensor: str
     street: str
     domain: str
-    start: int
-    end: int
+    start: Micros
+    end: Micros
     statistic: str
     values: dict[str, float]
     quality: dict[str, str]
     """Only metrics whose flag is not `good`."""
     origin: str
-    received: int
+    received: Micros
     traceparent: str | None = None
 
 
 class Tick(msgspec.Struct, frozen=True, array_like=True, tag="t", gc=False):
     """See `schemas.control.Tick`."""
 
-    time: int
+    time: Micros
     node: str
-    adapters: dict[str, int]
+    adapters: dict[str, Micros]
 
 
 class Sensor(msgspec.Struct, frozen=True, array_like=True, tag="s", gc=False):
@@ -75,7 +79,10 @@ def encode(record: Record) -> bytes:
 
 def decode(value: bytes) -> Record:
     """Return the record of a Kafka value; raises `msgspec.DecodeError` (of which `ValidationError` is one) on anything else."""
-    record: Record = _decoder.decode(value)
+    try:
+        record: Record = _decoder.decode(value)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
     return record
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,8 +92,9 @@ class Published:
 class Publisher:
     """Publishes readings as a department does: in order, a batch at a time, each again until it is acknowledged."""
 
-    def __init__(self, url: str, key: str, sensors: int, *, seed: int = 1, batch: int = 500) -> None:
-        self._url = f"{url}/v1/events"
+    def __init__(self, url: str, key: str, sensors: int, *, seed: int = 1, batch: int = 500, exceeds_each: int = EXCEEDS_EACH) -> None:
+        self.moved(url)
+        self._exceeds_each = exceeds_each
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/cloudevents-batch+json"}
         self._sensors = sensors
         self._random = random.Random(seed)
@@ -104,7 +106,7 @@ class Publisher:
         self.published = Published()
 
     async def run(self, rate: float, seconds: float) -> None:
-        """Publish at a rate; when the platform is away, what waits is sent as fast as it takes it afterwards."""
+        """Publish at a rate, counted from the first call on; when the platform is away, what waits is sent as fast as it takes it afterwards."""
         begun = time.monotonic()
         async with httpx.AsyncClient(headers=self._headers, timeout=30, limits=httpx.Limits(max_connections=1)) as client:
             total = round(rate * seconds)
@@ -115,6 +117,10 @@ class Publisher:
                     continue
                 await self._send(client, list(self._readings(min(due - self._at, self._batch))))
 
+    def moved(self, url: str) -> None:
+        """Publish there from now on."""
+        self._url = f"{url}/v1/events"
+
     def stop(self) -> None:
         """Publish no more; `run` returns once what is under way is acknowledged."""
         self._stopped = True
@@ -123,7 +129,7 @@ class Publisher:
         for _ in range(count):
             sensor = self._at % self._sensors
             self._at += 1
-            yield self._reading(sensor, over=self._random.randrange(EXCEEDS_EACH) == 0)
+            yield self._reading(sensor, over=self._random.randrange(self._exceeds_each) == 0)
 
     def _reading(self, sensor: int, *, over: bool) -> dict[str, Any]:
         # Microseconds of the sending; a sensor's readings never have the same end.
@@ -188,8 +194,18 @@ class Watcher:
         self.ready = asyncio.Event()
         self.heard_at = 0.0
 
-    async def run(self) -> None:
-        """Watch until cancelled."""
+    @contextlib.asynccontextmanager
+    async def watching(self) -> AsyncIterator[Watcher]:
+        """Watch within the block; it begins with the first snapshot."""
+        task = asyncio.create_task(self._run())
+        try:
+            await asyncio.wait_for(self.ready.wait(), 30)
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
         decode = msgspec.json.Decoder(_Frame).decode
         while True:
             try:

@@ -28,6 +28,7 @@ class Running:
         self._folder = folder
         self.log = folder / "up.log"
         self._run_file = folder / "run.json"
+        self._run_file.unlink(missing_ok=True)
         argv = [sys.executable, "-m", "services.cli", "up", "--port-base", "0", "--run-file", str(self._run_file)]
         argv += ["--city", str(city)] if city else []
         argv += [] if feed else ["--no-feed"]

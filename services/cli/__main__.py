@@ -15,7 +15,7 @@ _ROOT = Path(__file__).parents[2]
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _PORT_BASE = 8800
 _INTERRUPTED = 130
-_PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
+_PASS_ON = {"ignore_unknown_options": True}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,7 +71,7 @@ def _split(words: tuple[str, ...]) -> tuple[list[str], list[str], bool]:
     return parts, [word for word in rest if word not in {"--no-browser", "--"}], with_browser
 
 
-@cli.command(context_settings=_PASS_ON)
+@cli.command(context_settings={**_PASS_ON, "help_option_names": []})
 @click.argument("name")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def bench(name: str, arguments: tuple[str, ...]) -> None:

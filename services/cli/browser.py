@@ -13,9 +13,10 @@ from services.cli.errors import CliError
 
 VARIABLE = "TONGGUAN_CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_DEBIAN = ("apt-get", "install", "-y", "--no-install-recommends", "chromium", "fonts-noto-cjk")
+_DEBIAN = ("chromium", "fonts-noto-cjk", "libatomic1")
+"""The last is for the Node.js that Playwright drives browsers with."""
 _MEND = (
-    "Install one and run again: `apt-get install chromium fonts-noto-cjk` as root on Debian, else your system's Chromium or Chrome "
+    f"Install one and run again: `apt-get install {' '.join(_DEBIAN)}` as root on Debian, else your system's Chromium or Chrome "
     f"with a Chinese font; or name one: {VARIABLE}=/path/to/chrome; or leave these tests out: ./tongguan test --no-browser"
 )
 
@@ -31,13 +32,13 @@ def find() -> str | None:
 
 def find_or_get(say: Callable[[str], None]) -> str:
     """Return a browser's path, installing one where it is missing. Raises `CliError` with what to do by hand."""
-    if found := find():
+    if (found := find()) and _can_drive():
         return found
     debian = [("Debian's packages, with a font for Chinese", _by_debian)] if _is_debian_root() else []
     for name, get in (*debian, ("Playwright's own download", _by_playwright)):
-        say(f"no Chromium or Chrome here; getting one: {name}")
+        say(f"no Chromium or Chrome that could be driven here; getting one: {name}")
         get()
-        if found := find():
+        if (found := find()) and _can_drive():
             return found
     raise CliError(f"the browser tests need Chromium or Chrome, and none could be had. {_MEND}")
 
@@ -49,7 +50,7 @@ def _is_debian_root() -> bool:
 def _by_debian() -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     _run(("apt-get", "update", "-q"), environment)
-    _run((*_DEBIAN, "-q"), environment)
+    _run(("apt-get", "install", "-y", "-q", "--no-install-recommends", *_DEBIAN), environment)
 
 
 def _by_playwright() -> None:
@@ -61,9 +62,16 @@ def _run(argv: tuple[str, ...], environment: dict[str, str]) -> None:
     subprocess.run(argv, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
 
 
-def _playwrights() -> str | None:
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - of the extra `dev`, and slow
+def _can_drive() -> bool:
+    """Tell whether Playwright's driver runs on this machine."""
+    return subprocess.run((sys.executable, "-m", "playwright", "--version"), capture_output=True, check=False).returncode == 0
 
-    with sync_playwright() as playwright:
-        path = playwright.chromium.executable_path
-    return path if os.access(path, os.X_OK) else None
+
+def _playwrights() -> str | None:
+    """Return the newest browser that Playwright has downloaded, found without its driver, which may not run here."""
+    caches = [Path.home() / ".cache" / "ms-playwright", Path.home() / "Library" / "Caches" / "ms-playwright"]
+    if named := os.environ.get("PLAYWRIGHT_BROWSERS_PATH"):
+        caches.insert(0, Path(named))
+    patterns = ("chromium-*/chrome-linux*/chrome", "chromium-*/chrome-mac*/*.app/Contents/MacOS/*")
+    found = [path for cache in caches for pattern in patterns for path in sorted(cache.glob(pattern), reverse=True)]
+    return next((str(path) for path in found if os.access(path, os.X_OK)), None)

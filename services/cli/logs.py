@@ -24,6 +24,8 @@ _BURST_S = 10.0
 
 _LOUD = {"warning": "warning", "warn": "warning", "error": "error", "critical": "critical", "fatal": "critical"}
 _PLAIN_LOUD = re.compile(r"^\S+Z (ERROR|FATAL) |\] (ERROR|FATAL|PANIC): |^(Error:|Exception in thread)")
+_EXPECTED = re.compile(r"FATAL:  the database system is (starting up|shutting down|not yet accepting|in recovery)")
+"""What PostgreSQL tells whoever asks too early, us first."""
 
 
 class RotatingLog:
@@ -63,7 +65,7 @@ def loud(line: str) -> str | None:
             record = json.loads(line)
             level = _LOUD.get(str(record.get("level", "")).lower())
             return None if level is None else _shorten(f"{level}: {_told(record)}")
-    return _shorten(line) if _PLAIN_LOUD.search(line) else None
+    return _shorten(line) if _PLAIN_LOUD.search(line) and not _EXPECTED.search(line) else None
 
 
 def _told(record: dict[str, object]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import threading
 import time
 from asyncio.subprocess import Process
@@ -23,7 +22,7 @@ import psutil
 from services.cli import probe
 from services.cli.backoff import Backoff
 from services.cli.logs import Echo, RotatingLog, pump, words
-from services.kit.embedded.command import Command, describe_exit, spawn, tail
+from services.kit.embedded.command import Command, describe_exit, kill_group, spawn, tail
 
 T = TypeVar("T")
 
@@ -168,7 +167,7 @@ class Child:
                 failures += 1
         self._unresponsive = True
         self._say(f"{self.spec.name} has not answered /livez {failures} times in a row; killing it")
-        _signal_group(pid, signal.SIGKILL)
+        kill_group(pid)
 
     def end(self) -> None:
         """Start it no more."""
@@ -184,17 +183,11 @@ class Child:
         """End it at once, and start it no more."""
         self._ending.set()
         if self._process is not None:
-            _signal_group(self._process.pid, signal.SIGKILL)
+            kill_group(self._process.pid)
 
     def close(self) -> None:
         """Close its log."""
         self._file.close()
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    """Signal a process and those it has forked: each child leads a group of its own."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
 
 
 class Supervisor:

@@ -49,6 +49,10 @@ _EXIT_MISCONFIGURED = 78
 """A service's word that starting it again will not help (`services.kit.room`)."""
 _TELL_S = 0.5
 _FAILED, _INTERRUPTED = 1, 130
+_DOWNLOAD_HINT = (
+    "Mend the network (a proxy goes into HTTPS_PROXY, its certificates into SSL_CERT_FILE) or name a mirror of Maven Central in "
+    "~/.config/jgo.conf (`[repositories]`, `central = https://…`), then run again: what was fetched is kept"
+)
 _FED = "the flow of a real pipe is replayed as the water department's (回放)"
 
 
@@ -231,6 +235,8 @@ class _Up:
                 while not (await asyncio.wait({fetch}, timeout=_TELL_S))[0]:
                     step.now(" ".join(tail(log, 1)))
                 fetch.result()
+            except CommandFailedError as error:
+                raise StepError(f"Kafka could not be downloaded. {_DOWNLOAD_HINT}", log, error.tail) from error
             finally:
                 fetch.cancel()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import resources
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -26,17 +27,80 @@ SECURITY_HEADERS = {
 NOTIFICATIONS = 200
 
 
+@dataclass(frozen=True)
+class Sources:
+    """What answers are made of."""
+
+    view: View
+    access: Access
+    reads: Reads
+
+
+def _sources(request: Request) -> Sources:
+    sources: Sources = request.app.state.sources
+    return sources
+
+
+def _scope(request: Request) -> Scope:
+    scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
+    return _sources(request).access.scope(token.strip() if scheme.lower() == "bearer" else "")
+
+
+From = Annotated[Sources, Depends(_sources)]
+Reader = Annotated[Scope, Depends(_scope)]
+
+routes = APIRouter(prefix="/v1")
+
+
+@routes.get("/regions/{code}", summary="A region with its path and children")
+async def region(code: str, scope: Reader, sources: From) -> dict[str, Any]:
+    """Return a region of the reader's."""
+    scope.require(code)
+    tree = sources.view.regions
+    return {
+        "region": _region(tree[code]),
+        "path": [_region(tree[one]) for one in tree.path(code)],
+        "children": [_region(one) for one in tree.children(code)],
+    }
+
+
+@routes.get("/regions/{code}/warnings", summary="The open warnings of a region")
+async def warnings(code: str, scope: Reader, sources: From) -> Response:
+    """Return the newest revision of each open warning."""
+    scope.require(code)
+    return _json_list(sources.view.open_warnings(code))
+
+
+@routes.get("/regions/{code}/values", summary="The newest value of each series of a region")
+async def values(code: str, scope: Reader, sources: From) -> Response:
+    """Return values as the live socket sends them."""
+    scope.require(code)
+    return _json_list(sources.view.values(code))
+
+
+@routes.get("/regions/{code}/notifications", summary="What the region's desk was told, newest first")
+async def notifications(code: str, scope: Reader, sources: From) -> Response:
+    """Return the newest notifications of the region's own desk."""
+    found = await sources.reads.notifications([f"region/{code}"], scope.regions(code), NOTIFICATIONS)
+    return _json_list([body.encode() for body in found])
+
+
+@routes.get("/warnings/{warning}", summary="All revisions of a warning")
+async def warning_revisions(warning: UUID, scope: Reader, sources: From) -> Response:
+    """Return a warning's revisions, oldest first."""
+    found = await sources.reads.revisions(warning, scope.regions(scope.region))
+    if not found:
+        raise NotFound(f"there is no warning {warning} in your regions")
+    return _json_list([body.encode() for body in found])
+
+
 def app(view: View, access: Access, reads: Reads) -> FastAPI:
     """Return the public application."""
     page = resources.files("services.gateway") / "page"
     public = FastAPI(title="Tongguan", docs_url=None, redoc_url=None)
+    public.state.sources = Sources(view, access, reads)
+    public.include_router(routes)
     _add_errors(public)
-
-    async def scope_of(request: Request) -> Scope:
-        scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
-        return access.scope(token.strip() if scheme.lower() == "bearer" else "")
-
-    Reader = Annotated[Scope, Depends(scope_of)]  # noqa: N806 - a type
 
     @public.middleware("http")
     async def secure(request: Request, call_next: Any) -> Response:
@@ -47,37 +111,6 @@ def app(view: View, access: Access, reads: Reads) -> FastAPI:
     @public.get("/", include_in_schema=False)
     async def index() -> FileResponse:
         return FileResponse(str(page / "index.html"))
-
-    @public.get("/v1/regions/{code}", summary="A region with its path and children")
-    async def region(code: str, scope: Reader) -> dict[str, Any]:
-        scope.require(code)
-        tree = view.regions
-        return {
-            "region": _region(tree[code]),
-            "path": [_region(tree[one]) for one in tree.path(code)],
-            "children": [_region(one) for one in tree.children(code)],
-        }
-
-    @public.get("/v1/regions/{code}/warnings", summary="The open warnings of a region")
-    async def warnings(code: str, scope: Reader) -> Response:
-        scope.require(code)
-        return _json_list([body.decode() for body in view.open_warnings(code)])
-
-    @public.get("/v1/regions/{code}/values", summary="The newest value of each series of a region")
-    async def values(code: str, scope: Reader) -> Response:
-        scope.require(code)
-        return _json_list([body.decode() for body in view.values(code)])
-
-    @public.get("/v1/regions/{code}/notifications", summary="What the region's desk was told, newest first")
-    async def notifications(code: str, scope: Reader) -> Response:
-        return _json_list(await reads.notifications([f"region/{code}"], scope.regions(code), NOTIFICATIONS))
-
-    @public.get("/v1/warnings/{warning}", summary="All revisions of a warning")
-    async def warning(warning: UUID, scope: Reader) -> Response:
-        revisions = await reads.revisions(warning, scope.regions(scope.region))
-        if not revisions:
-            raise NotFound(f"there is no warning {warning} in your regions")
-        return _json_list(revisions)
 
     public.mount("/page", StaticFiles(directory=str(page)))
     return public
@@ -108,5 +141,5 @@ def _region(region: Region) -> dict[str, Any]:
     return region.model_dump(mode="json")
 
 
-def _json_list(items: list[str]) -> Response:
-    return Response("[" + ",".join(items) + "]", media_type="application/json")
+def _json_list(items: list[bytes]) -> Response:
+    return Response(b"[" + b",".join(items) + b"]", media_type="application/json")

@@ -16,6 +16,7 @@ ROOM = "history"
 STATEMENT_ROWS = 2_000
 """Rows of one insert: small enough for any server's message limit."""
 
+# Of one identity the higher log position wins. On a topic that was made anew offsets begin at 0 again: there the later receipt wins.
 _OBSERVATIONS = """
 insert into history.observations as o (sensor, statistic, period_s, ended_at, street, domain, department, metrics, "values", quality, origin,
     source, event_id, received_at, log_partition, log_offset)
@@ -29,7 +30,7 @@ on conflict (sensor, ended_at, statistic, period_s) do update set
     street = excluded.street, domain = excluded.domain, department = excluded.department, metrics = excluded.metrics, "values" = excluded."values",
     quality = excluded.quality, origin = excluded.origin, source = excluded.source, event_id = excluded.event_id,
     received_at = excluded.received_at, log_partition = excluded.log_partition, log_offset = excluded.log_offset
-where (o.log_partition <> excluded.log_partition or o.log_offset < excluded.log_offset)
+where (o.log_partition <> excluded.log_partition or o.log_offset < excluded.log_offset or o.received_at < excluded.received_at)
     and (o.metrics, o."values", o.quality) is distinct from (excluded.metrics, excluded."values", excluded.quality)
 """
 

@@ -21,6 +21,7 @@ from services.kit.topics import OBSERVATIONS
 
 _log = logs.get(__name__)
 
+LEASE = "tick"
 TICK_S = 1.0
 MAX_SKEW = timedelta(seconds=2)
 """A node whose clock is further from the database's may not write ticks."""
@@ -56,12 +57,12 @@ class Ticker:
     async def _turn(self) -> None:
         # Read before the row is written: what this says is in Kafka is in Kafka.
         await self._store.report(f"http@{self._node}", self._acknowledged_until())
-        lease = await self._store.lease("tick", self._node)
+        lease = await self._store.lease(LEASE, self._node)
         skew = abs(self._clock.now() - lease.database_time)
         if skew > MAX_SKEW:
             self._check.fail(f"our clock is {skew.total_seconds():.1f} s off the database's: mend it (NTP)")
             _log.error("clock_skew", seconds=skew.total_seconds())
-            await self._store.release("tick", self._node)
+            await self._store.release(LEASE, self._node)
             return
         if lease.held:
             tick = Tick(time=lease.database_time, node=self._node, adapters=await self._store.adapters())

@@ -2,7 +2,8 @@
 
 IngestError
 ├── Unauthorised   no key, or one that is nobody's (401)
-└── TooLarge       a body over the limit (413)
+├── TooLarge       a body over the limit (413)
+└── TooSlow        a body that did not come to its end in time (408)
 """
 
 from __future__ import annotations
@@ -18,3 +19,7 @@ class Unauthorised(IngestError):
 
 class TooLarge(IngestError):
     """A body over the limit."""
+
+
+class TooSlow(IngestError):
+    """A body that did not come to its end in time."""

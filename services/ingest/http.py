@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from http import HTTPStatus
+
 import msgspec
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, Counter
+from starlette.requests import ClientDisconnect
 
-from services.ingest.errors import TooLarge, Unauthorised
+from services.ingest.errors import IngestError, TooLarge, TooSlow, Unauthorised
 from services.ingest.intake import Answer, Intake
 from services.ingest.intake import Request as Delivery
 from services.ingest.keys import Keys
@@ -18,8 +24,17 @@ _log = logs.get(__name__)
 _DESCRIPTION = """
 Publish one CloudEvent (`application/cloudevents+json`), one in binary mode (`ce-` headers), or a batch (`application/cloudevents-batch+json`).
 The answer comes after Kafka has acknowledged: 202 all accepted; 207 some refused; 422 all refused; 400 the body cannot be read (what is
-refused is kept with its reason in these three); 401 no valid key; 413 too large; 503 not taken, send again after Retry-After.
+refused is kept with its reason in these three); 401 no valid key; 408 too slow; 413 too large; 503 not taken, send again after Retry-After.
 """
+_NOT_TAKEN = (503, "not_taken", {"Retry-After": "2"})
+_ANSWERS: dict[type[BaseException], tuple[int, str, dict[str, str]]] = {
+    Unauthorised: (401, "unauthorised", {"WWW-Authenticate": "Bearer"}),
+    TooLarge: (413, "too_large", {"Connection": "close"}),
+    TooSlow: (408, "too_slow", {"Connection": "close"}),
+    ClientDisconnect: (499, "client_gone", {}),  # counted; nobody reads it
+    Unavailable: _NOT_TAKEN,
+    asyncio.CancelledError: _NOT_TAKEN,
+}
 
 
 class Budget:
@@ -28,18 +43,25 @@ class Budget:
     def __init__(self, limit: int) -> None:
         self._left = limit
 
-    def take(self, size: int) -> None:
-        """Take some; raises `Overloaded` when there are not so many left."""
-        if size > self._left:
-            raise Overloaded("too many bodies are under way")
-        self._left -= size
+    @contextlib.contextmanager
+    def share(self) -> Iterator[Callable[[int], None]]:
+        """Yield what takes some for one request, given back at its end; it raises `Overloaded` when there are not so many left."""
+        taken = 0
 
-    def give(self, size: int) -> None:
-        """Give back."""
-        self._left += size
+        def take(size: int) -> None:
+            nonlocal taken
+            if size > self._left:
+                raise Overloaded("too many bodies are under way")
+            self._left -= size
+            taken += size
+
+        try:
+            yield take
+        finally:
+            self._left += taken
 
 
-def app(intake: Intake, keys: Keys, *, max_body: int, max_waiting: int, metrics: CollectorRegistry) -> FastAPI:
+def app(intake: Intake, keys: Keys, *, max_body: int, max_waiting: int, body_s: float, metrics: CollectorRegistry) -> FastAPI:
     """Return the door."""
     door = FastAPI(title="Tongguan ingest", docs_url=None, redoc_url=None)
     budget = Budget(max_waiting)
@@ -47,38 +69,43 @@ def app(intake: Intake, keys: Keys, *, max_body: int, max_waiting: int, metrics:
 
     @door.post("/v1/events", summary="Publish events", description=_DESCRIPTION)
     async def events(request: Request) -> Response:
-        response = await _answer(request, intake, keys, budget, max_body)
+        with budget.share() as take:
+            response = await _answer(request, intake, keys, lambda: _read(request, take, max_body, body_s))
         answers.labels(response.status_code).inc()
         return response
 
     return door
 
 
-async def _answer(request: Request, intake: Intake, keys: Keys, budget: Budget, max_body: int) -> Response:
+async def _answer(request: Request, intake: Intake, keys: Keys, read: Callable[[], Awaitable[bytes]]) -> Response:
     address = request.client.host if request.client else "unknown"
-    taken = 0
     try:
         sender = keys.sender(request.headers.get("authorization"))
-        body = bytearray()
-        _refuse_larger(int(request.headers.get("content-length") or 0), max_body)
-        async for part in request.stream():
-            budget.take(len(part))
-            taken += len(part)
-            body += part
-            _refuse_larger(len(body), max_body)
+        body = await read()
         content_type = request.headers.get("content-type", "")
-        return _said(await intake.take(Delivery(bytes(body), content_type, request.headers, sender, address)))
-    except Unauthorised as error:
-        _log.warning("unauthorised", address=address)
-        return _problem(401, "unauthorised", str(error), {"WWW-Authenticate": "Bearer"})
-    except TooLarge as error:
-        _log.warning("too_large", address=address, content_length=request.headers.get("content-length"))
-        return _problem(413, "too_large", str(error), {"Connection": "close"})
-    except Unavailable as error:
-        _log.warning("not_taken", address=address, error=str(error))
-        return _problem(503, "not_taken", f"nothing is lost, send it again: {error}", {"Retry-After": "2"})
-    finally:
-        budget.give(taken)
+        return _said(await intake.take(Delivery(body, content_type, request.headers, sender, address)))
+    # The server cancels what is still under way when draining has taken too long.
+    except (IngestError, Unavailable, ClientDisconnect, asyncio.CancelledError) as error:
+        status, code, headers = next(answer for kind, answer in _ANSWERS.items() if isinstance(error, kind))
+        _log.warning(code, address=address, error=str(error), content_length=request.headers.get("content-length"))
+        detail = f"nothing is lost, send it again: {str(error) or 'the service stops'}" if status == HTTPStatus.SERVICE_UNAVAILABLE else str(error)
+        problem = {"type": f"urn:tongguan:problem:{code}", "title": code, "status": status, "detail": detail}
+        return Response(msgspec.json.encode(problem), status, headers, media_type="application/problem+json")
+
+
+async def _read(request: Request, take: Callable[[int], None], limit: int, within_s: float) -> bytes:
+    """Return the body, read no further than its limit."""
+    _refuse_larger(int(request.headers.get("content-length") or 0), limit)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(within_s):
+            async for part in request.stream():
+                take(len(part))
+                body += part
+                _refuse_larger(len(body), limit)
+    except TimeoutError as error:
+        raise TooSlow(f"the body did not end within {within_s:g} s; nothing of it is taken, send it again") from error
+    return bytes(body)
 
 
 def _refuse_larger(size: int, limit: int) -> None:
@@ -90,8 +117,3 @@ def _said(answer: Answer) -> Response:
     status = 400 if answer.malformed else 422 if not answer.accepted else 207 if answer.refused else 202
     refused = [{"index": one.index, "id": one.id, **one.problem.model_dump()} for one in answer.refused]
     return Response(msgspec.json.encode({"accepted": answer.accepted, "refused": refused}), status, media_type="application/json")
-
-
-def _problem(status: int, code: str, detail: str, headers: dict[str, str]) -> Response:
-    body = {"type": f"urn:tongguan:problem:{code}", "title": code, "status": status, "detail": detail}
-    return Response(msgspec.json.encode(body), status, headers, media_type="application/problem+json")

@@ -33,7 +33,7 @@ def load(secrets: Path | None) -> Keys:
         raise Misconfigured("TONGGUAN_SECRETS is not set: it names the JSON file with department_keys")
     try:
         return Keys(json.loads(secrets.read_text("utf-8"))["department_keys"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Misconfigured(f"{secrets}: cannot read department_keys: {error!r}") from error
 
 

@@ -17,6 +17,8 @@ class IngestSettings(AdminSettings):
     admin_port: int = Field(default=8811, ge=0, le=65_535)
     max_body: int = Field(default=4 << 20, ge=1024)
     """Bytes of a request's body; a larger one gets 413."""
+    body_s: float = Field(default=30.0, gt=0)
+    """How long a body may take to arrive; a slower one gets 408."""
     max_items: int = Field(default=5_000, ge=1)
     """Events of a batch."""
     max_waiting: int = Field(default=64 << 20, ge=1 << 20)

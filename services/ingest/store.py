@@ -11,7 +11,7 @@ from schemas.control import RuleActivation, SensorRecord
 from schemas.envelope import EventType, to_headers
 from schemas.regions import RegionTree
 from schemas.sensor import Sensor
-from services.kit import database, logs, outbox
+from services.kit import database, epochs, logs, outbox
 from services.kit.clock import Clock
 from services.kit.producer import Outgoing, partition_of
 from services.kit.topics import OBSERVATIONS, SENSORS
@@ -94,12 +94,23 @@ class Store:
                 await outbox.post(connection, ROOM, self._to_all(activation))
         return bool(new)
 
-    async def resend(self) -> None:
+    async def resend(self, *, only_if_made_anew: bool = False) -> None:
         """Post every sensor and activation again, so that the log alone can rebuild what rules know."""
         async with self._pool.acquire() as connection, connection.transaction():
+            if not await epochs.made_anew(connection, ROOM, [OBSERVATIONS, SENSORS]) and only_if_made_anew:
+                return
             sensors = [Sensor.model_validate_json(row["body"]) for row in await connection.fetch("select body from ingest.sensors")]
             rules = [RuleActivation.model_validate_json(row["body"]) for row in await connection.fetch("select body from ingest.activations")]
-            await outbox.post(connection, ROOM, [self._control(sensor, sensor.street) for sensor in sensors])
+            for sensor in sensors:
+                if sensor.street in self._regions:
+                    await outbox.post(connection, ROOM, self._postings(sensor, {sensor.street}))
+                else:
+                    _log.error(
+                        "sensor_without_region",
+                        sensor=sensor.id,
+                        street=sensor.street,
+                        hint="give it a region of regions.yaml, and raise its version",
+                    )
             for activation in rules:
                 await outbox.post(connection, ROOM, self._to_all(activation))
 

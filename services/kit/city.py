@@ -86,6 +86,8 @@ def _read(file: Path, validate: Callable[[Any], T]) -> T:
         return validate(yaml.safe_load(file.read_text("utf-8")))
     except OSError as error:
         raise Misconfigured(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Misconfigured(f"{file}: is not UTF-8 (byte {error.start}): save it as UTF-8") from error
     except yaml.YAMLError as error:
         raise Misconfigured(f"{file}: is not YAML: {error}") from error
     except ValidationError as error:

@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 from services.kit.health import Health
 
-DRAIN_S = 3
-"""How long requests under way may take once the service stops: the supervisor kills after 4 s."""
+DRAIN_S = 2
+"""How long requests under way may take once the service stops: the supervisor kills after 4 s, and what comes after takes its time too."""
 
 
 class _Server(uvicorn.Server):

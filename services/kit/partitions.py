@@ -63,8 +63,13 @@ async def claim(connection: Connection, room: str, taken: Iterable[TopicPartitio
 
 
 async def advance(connection: Connection, room: str, claims: Claims, offsets: Mapping[TopicPartition, int]) -> None:
-    """Move offsets on inside the caller's transaction; never back. Raises `Fenced` when a partition has a new owner: roll back then."""
+    """Move offsets on inside the caller's transaction; never back.
+
+    Raises `Fenced` when a partition was never claimed or has a new owner: roll back then.
+    """
     moved = sorted(offsets)
+    if strangers := [tp for tp in moved if tp not in claims]:
+        raise Fenced(f"{room} has not claimed {[f'{tp.topic}/{tp.partition}' for tp in strangers]}")
     status = await connection.execute(
         _ADVANCE.format(room=room),
         [tp.topic for tp in moved],

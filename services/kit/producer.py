@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerClosed, RecordTooLargeError
 from aiokafka.partitioner import murmur2
 from prometheus_client import CollectorRegistry, Counter
 
@@ -28,6 +28,8 @@ LANE_BYTES = 16 << 20
 """What may wait in one lane: a second and more of full flow, bounded for the time in which the broker is away."""
 REQUEST_TIMEOUT_MS = 15_000
 """After this a batch is given up and its callers are told; longer than a broker's restart (4-7 s)."""
+STOP_S = 0.5
+"""How long a connection that is given up may take to deliver what is under way."""
 RECORD_OVERHEAD = 64
 """What a record's framing may take besides key, value and headers."""
 
@@ -86,6 +88,7 @@ class Producer:
         self._bootstrap = bootstrap
         self._lanes: dict[tuple[str, int], _Lane] = {}
         self._kafka: AIOKafkaProducer | None = None
+        self._closed = False
         self._renewing = asyncio.Lock()
         self.records = Counter("tongguan_produced_records", "Records acknowledged by Kafka", ["topic"], registry=registry)
         self.failures = Counter("tongguan_produce_failures", "Batches that Kafka did not acknowledge", ["topic"], registry=registry)
@@ -95,6 +98,8 @@ class Producer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Close; who still waits for an acknowledgement, or comes later, gets `Unavailable`."""
+        self._closed = True
         for lane in self._lanes.values():
             lane.task.cancel()
         await asyncio.gather(*(lane.task for lane in self._lanes.values()), return_exceptions=True)
@@ -135,6 +140,8 @@ class Producer:
         """Return the connected producer, connecting first when there is none; raises `Unavailable`."""
         if self._kafka is None:
             async with self._renewing:
+                if self._closed:
+                    raise Unavailable("the producer is closed")
                 if self._kafka is None:
                     self._kafka = await self._connect()
         return self._kafka
@@ -153,10 +160,14 @@ class Producer:
             metadata_max_age_ms=60_000,
         )
         try:
-            await kafka.start()
-        except (KafkaError, OSError, TimeoutError) as error:
-            await kafka.stop()
-            raise Unavailable(f"cannot connect to Kafka at {self._bootstrap}: {error!r}") from error
+            # aiokafka asks for a producer's id for ever, also of a broker that died meanwhile.
+            async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
+                await kafka.start()
+        except BaseException as error:
+            await asyncio.shield(_end(kafka))
+            if isinstance(error, KafkaError | OSError | TimeoutError):
+                raise Unavailable(f"cannot connect to Kafka at {self._bootstrap}: {error!r}") from error
+            raise
         return kafka
 
     async def renew(self, failed: AIOKafkaProducer) -> None:
@@ -167,13 +178,8 @@ class Producer:
 
     async def _stop_kafka(self) -> None:
         kafka, self._kafka = self._kafka, None
-        if kafka is None:
-            return
-        try:
-            async with asyncio.timeout(2):
-                await kafka.stop()
-        except (KafkaError, OSError, TimeoutError) as error:
-            _log.debug("producer_stop", error=repr(error))
+        if kafka is not None:
+            await _end(kafka)
 
     async def _partitions(self, topic: str) -> int:
         kafka = await self.kafka()
@@ -188,6 +194,25 @@ class Producer:
         if lane is None:
             lane = self._lanes[topic, partition] = _Lane(self, topic, partition)
         return lane
+
+
+async def _end(kafka: AIOKafkaProducer) -> None:
+    """Stop a connection; what it cannot deliver in a moment is given up, and its callers are told.
+
+    aiokafka's own `stop` waits for that for as long as the broker is away, and when it is cancelled its tasks go on: they would
+    deliver later, among newer records, what was given up.
+    """
+    try:
+        async with asyncio.timeout(STOP_S):
+            await kafka.stop()
+    except (KafkaError, OSError, TimeoutError) as error:
+        _log.debug("producer_stop", error=repr(error))
+        kafka._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 - there is no public way
+        await kafka.client.close()
+        task = kafka._sender.sender_task  # noqa: SLF001
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task], timeout=STOP_S)
 
 
 class _Lane:
@@ -232,7 +257,10 @@ class _Lane:
             taken = self._fill(batch)
             if taken:
                 await self._deliver(kafka, batch)
-        except (KafkaError, OSError, TimeoutError, Unavailable) as error:
+        except asyncio.CancelledError as error:
+            self._give_up([*taken, *((chunk, 0) for chunk in self._chunks)], error)
+            raise
+        except Exception as error:  # noqa: BLE001 - a lane must go on: without it its partition takes nothing until the process ends
             self._give_up(taken, error)
             if kafka is not None and not isinstance(error, MessageSizeTooLargeError | RecordTooLargeError):
                 await self._producer.renew(kafka)
@@ -269,7 +297,7 @@ class _Lane:
             self._chunks.popleft()
         return taken
 
-    def _give_up(self, taken: list[tuple[_Chunk, int]], error: Exception) -> None:
+    def _give_up(self, taken: list[tuple[_Chunk, int]], error: BaseException) -> None:
         """Fail the chunks of a batch; when there was no connection at all, all that waits."""
         chunks = [chunk for chunk, _ in taken] or list(self._chunks)
         problem = error if isinstance(error, Unavailable) else Unavailable(f"Kafka did not acknowledge records for {self._topic}: {error!r}")

@@ -35,11 +35,14 @@ class Progress(Collector):
         """Take over partitions."""
         self._positions = dict(positions)
         self._event_times = {}
+        self._ends = {tp: end for tp, end in self._ends.items() if tp in self._positions}
 
     def done(self, tp: TopicPartition, position: int, count: int, event_time: datetime | None) -> None:
-        """Note that a partition was worked off up to a position."""
-        self._positions[tp] = position
+        """Note that a partition was worked off up to a position; one that went to another owner meanwhile is his to count."""
         self._records.labels(tp.topic).inc(count)
+        if tp not in self._positions:
+            return
+        self._positions[tp] = position
         if event_time is not None:
             self._event_times[tp] = event_time
 
@@ -50,7 +53,7 @@ class Progress(Collector):
 
     @property
     def event_time(self) -> datetime | None:
-        """The oldest of the partitions' event times; None until each partition that has any has one."""
+        """The oldest of the partitions' event times, of those that have said one; None when none has."""
         return min(self._event_times.values(), default=None)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

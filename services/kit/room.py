@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import uvloop
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, disable_created_metrics
 
 from schemas.envelope import EventType, to_headers
 from schemas.health import Heartbeat
@@ -23,6 +24,8 @@ from services.kit.settings import CommonSettings
 from services.kit.topics import HEALTH
 
 _log = logs.get(__name__)
+
+T = TypeVar("T")
 
 HEARTBEAT_S = 1.0
 EXIT_MISCONFIGURED = 78
@@ -84,6 +87,7 @@ async def opened(name: str, settings: CommonSettings, admin_port: int, stop: asy
     `role` is the database role that its sessions take.
     """
     clock = SystemClock()
+    disable_created_metrics()
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
@@ -97,11 +101,12 @@ async def opened(name: str, settings: CommonSettings, admin_port: int, stop: asy
             tasks.create_task(http.serve(http.admin(health, registry), host=settings.admin_bind, port=admin_port, stop=asyncio.Event())),
             tasks.create_task(_turn(loop_turns)),
         ]
-        pool, producer = await _until_stopped(_connect(settings, registry, role), stop)
-        if pool is None or producer is None:
+        connected = await until_stopped(_connect(settings, registry, role), stop)
+        if connected is None:
             for task in running:
                 task.cancel()
             raise SystemExit(0)
+        pool, producer = connected
         progress = Progress(clock, registry)
         room = Room(name, settings, clock, pool, producer, health, registry, progress, tasks, stop, started)
         running += [
@@ -116,7 +121,7 @@ async def opened(name: str, settings: CommonSettings, admin_port: int, stop: asy
                 task.cancel()
             await producer.__aexit__()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(0.5):
                     await pool.close()
             pool.terminate()
 
@@ -136,17 +141,17 @@ async def _connect(settings: CommonSettings, registry: CollectorRegistry, role: 
             return pool, producer
 
 
-async def _until_stopped(work: Awaitable[tuple[database.Pool, Producer]], stop: asyncio.Event) -> tuple[database.Pool, Producer] | tuple[None, None]:
+async def until_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
+    """Return what the work returns, or None when `stop` came first; it is cancelled then, as it is when the caller is."""
     task = asyncio.ensure_future(work)
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        task.cancel()
-        return None, None
+        return task.result() if task.done() else None
     finally:
         stopping.cancel()
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def _turn(check: Check) -> None:

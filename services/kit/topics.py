@@ -60,12 +60,13 @@ async def apply(bootstrap: str, dsn: str, report: Callable[[str], None], *, repl
         present = {entry["topic"]: len(entry["partitions"]) for entry in await admin.describe_topics(list(topics)) if not entry["error_code"]}
         _refuse_other_partitions(topics.values(), present)
         missing = [topic for topic in topics.values() if topic.name not in present]
+        # First the epochs: were they noted after, a crash in between would leave old positions in force on new topics.
+        _note_epochs(dsn, [topic.name for topic in missing], list(present))
         if missing:
             report(f"{len(missing)} topics")
             await _create(admin, missing, replication)
     finally:
         await admin.close()
-    _note_epochs(dsn, [topic.name for topic in missing], list(present))
 
 
 def _refuse_other_partitions(topics: Iterable[Topic], present: dict[str, int]) -> None:

@@ -17,7 +17,7 @@ from services.kit.consumer import Batches
 from services.kit.errors import Fenced
 from services.kit.health import Check
 from services.kit.partitions import Claim
-from services.rules.domain.step import Partition, Reason
+from services.rules.domain.step import Outcome, Partition, Reason
 from services.rules.store import Store
 
 _log = logs.get(__name__)
@@ -69,28 +69,25 @@ class RulesWorker:
         """Step through a poll; commit when it had effects; write down what is due."""
         warnings: list[Warning] = []
         offsets: dict[TopicPartition, int] = {}
+        reached: dict[TopicPartition, datetime] = {}
         for tp, records in batches.items():
             owned = self._owned.get(tp)
             if owned is None:
                 raise Fenced(f"records of {tp.topic}/{tp.partition} arrived, which is not ours")
             warnings += self._step(owned, records)
             offsets[tp] = owned.position
+            if owned.partition.state.now:
+                reached[tp] = wire.from_micros(owned.partition.state.now)
         if warnings:
             await self._commit(offsets, warnings)
         await self._write_down()
-        return {tp: wire.from_micros(self._owned[tp].partition.state.now) for tp in batches if self._owned[tp].partition.state.now}
+        return reached
 
     def _step(self, owned: Owned, records: Sequence[ConsumerRecord]) -> list[Warning]:
         warnings: list[Warning] = []
         counts: dict[Reason, int] = {}
-        step = owned.partition.step
         for record in records:
-            try:
-                reason, raised = step(wire.decode(record.value))
-            except msgspec.DecodeError as error:
-                # Only ingest writes here, so this is a fault of ours; the record stays in Kafka, and the next one counts.
-                _log.error("undecodable_record", partition=record.partition, offset=record.offset, error=str(error))
-                reason, raised = Reason.BAD_CONTROL, []
+            reason, raised = _judge(owned.partition, record)
             counts[reason] = counts.get(reason, 0) + 1
             warnings += raised
         owned.position = records[-1].offset + 1
@@ -124,3 +121,15 @@ class RulesWorker:
             state = self._encoder.encode(owned.partition.state)
             await database.retrying(lambda: self._store.snapshot(tp, owned.claim, state, owned.position), what="write a snapshot", check=self._check)
         owned.taken_at, owned.records = self._clock.monotonic(), 0
+
+
+def _judge(partition: Partition, record: ConsumerRecord) -> Outcome:
+    """Return what becomes of a record. Only ingest writes here, so one that fails is a fault of ours: it stays in Kafka, and harms no other."""
+    try:
+        return partition.step(wire.decode(record.value or b""))
+    except msgspec.DecodeError as error:
+        _log.error("undecodable_record", partition=record.partition, offset=record.offset, error=str(error))
+        return Reason.UNDECODABLE, []
+    except Exception:  # noqa: BLE001 - whatever it is, it would come again after a restart
+        _log.exception("record_failed", partition=record.partition, offset=record.offset)
+        return Reason.FAILED, []

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import asyncpg
 import msgspec
 from aiokafka import TopicPartition
 
@@ -13,7 +13,7 @@ from schemas.control import RuleActivation
 from schemas.envelope import EventType, to_headers
 from schemas.rule import Rule
 from schemas.warning import Warning, WarningState  # noqa: A004 - the field's own word
-from services.kit import database, logs, outbox, partitions
+from services.kit import database, epochs, logs, outbox, partitions
 from services.kit.clock import Clock
 from services.kit.producer import Outgoing
 from services.kit.topics import RULES, WARNINGS
@@ -46,18 +46,19 @@ class Store:
         async with self._pool.acquire() as connection, connection.transaction():
             claims = await partitions.claim(connection, ROOM, taken)
             rows = await connection.fetch(
-                "select distinct on (topic, partition) topic, partition, topic_epoch, next_offset, state from rules.snapshots"
-                " where version = $1 order by topic, partition, next_offset desc",
+                "select distinct on (s.topic, s.partition) s.topic, s.partition, s.next_offset, s.state"
+                " from rules.snapshots s join kit.topics k on k.name = s.topic and k.epoch = s.topic_epoch"
+                " where s.version = $1 order by s.topic, s.partition, s.next_offset desc",
                 VERSION,
             )
         snapshots = {TopicPartition(row["topic"], row["partition"]): row for row in rows}
         found: dict[TopicPartition, Taken] = {}
         for tp, claim in claims.items():
             row = snapshots.get(tp)
-            if row is not None and str(row["topic_epoch"]) == claim.topic_epoch:
-                found[tp] = Taken(claim, msgspec.msgpack.decode(row["state"], type=State), row["next_offset"])
-            else:
+            if row is None:
                 found[tp] = Taken(claim, State(), 0)
+            else:
+                found[tp] = Taken(claim, msgspec.msgpack.decode(row["state"], type=State), row["next_offset"])
         return found
 
     async def commit(self, claims: partitions.Claims, offsets: Mapping[TopicPartition, int], warnings: Sequence[Warning]) -> int:
@@ -109,28 +110,37 @@ class Store:
         problems: list[str] = []
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute("select pg_advisory_xact_lock(hashtext('rules.rules'))")
-            known = {row["id"]: row for row in await connection.fetch("select id, version, meaning, body from rules.rules")}
+            rows = await connection.fetch("select id, meaning, body from rules.rules")
+            known = {row["id"]: RuleActivation(rule=Rule.model_validate_json(row["body"]), meaning=row["meaning"]) for row in rows}
+            if await epochs.made_anew(connection, ROOM, [RULES]):
+                for published in known.values():
+                    await self._post_rule(connection, published)
             for rule in rules:
-                row = known.get(rule.id)
-                before = None if row is None else Rule.model_validate_json(row["body"])
-                if before is not None and rule.version <= before.version:
-                    if rule != before and rule.version == before.version:
-                        problems.append(f"rule {rule.id} was changed without raising its version {rule.version}; the published one stays in force")
-                    elif rule.version < before.version:
-                        problems.append(f"rule {rule.id} has version {rule.version}, but {before.version} is in force; raise it above that")
-                    continue
-                meaning = row["meaning"] if row is not None and before is not None and rule.means_the_same(before) else rule.version
-                await self._publish_rule(connection, RuleActivation(rule=rule, meaning=meaning))
+                problems += await self._take_rule(connection, rule, known.get(rule.id))
             gone = sorted(known.keys() - {rule.id for rule in rules})
             problems += [
                 f"rule {rule} is in force but has no file; to end it, bring the file back with `enabled: false` and a higher version"
                 for rule in gone
-                if json.loads(known[rule]["body"])["enabled"]
+                if known[rule].rule.enabled
             ]
         return problems
 
+    async def _take_rule(self, connection: database.Connection, rule: Rule, published: RuleActivation | None) -> list[str]:
+        """Publish a rule that is newer than the published one; return what is wrong with it, nothing when it is taken or known."""
+        meaning = rule.version
+        if published is not None:
+            if rule.version <= published.rule.version:
+                return _old(rule, published.rule)
+            meaning = published.meaning if rule.means_the_same(published.rule) else meaning
+        try:
+            async with connection.transaction():  # a savepoint: one rule that cannot be kept harms no other
+                await self._publish_rule(connection, RuleActivation(rule=rule, meaning=meaning))
+        except asyncpg.DataError as error:
+            return [f"rule {rule.id} cannot be kept: {error}"]
+        return []
+
     async def _publish_rule(self, connection: database.Connection, activation: RuleActivation) -> None:
-        rule, body = activation.rule, activation.model_dump_json(by_alias=True)
+        rule = activation.rule
         await connection.execute(
             "insert into rules.rules (id, version, meaning, body) values ($1, $2, $3, $4)"
             " on conflict (id) do update set version = excluded.version, meaning = excluded.meaning, body = excluded.body",
@@ -139,9 +149,21 @@ class Store:
             activation.meaning,
             rule.model_dump_json(by_alias=True),
         )
+        await self._post_rule(connection, activation)
+        _log.info("rule_published", rule=rule.id, version=rule.version, meaning=activation.meaning)
+
+    async def _post_rule(self, connection: database.Connection, activation: RuleActivation) -> None:
+        rule, body = activation.rule, activation.model_dump_json(by_alias=True)
         headers = to_headers(id=f"{rule.id}:{rule.version}", type=EventType.RULE, source=SOURCE, subject=rule.id, time=self._clock.now())
         await outbox.post(connection, ROOM, [outbox.Posting(RULES, Outgoing(body.encode(), key=rule.id.encode(), headers=headers))])
-        _log.info("rule_published", rule=rule.id, version=rule.version, meaning=activation.meaning)
+
+
+def _old(rule: Rule, published: Rule) -> list[str]:
+    if rule.version < published.version:
+        return [f"rule {rule.id} has version {rule.version}, but {published.version} is in force; raise it above that"]
+    if rule != published:
+        return [f"rule {rule.id} was changed without raising its version {rule.version}; the published one stays in force"]
+    return []
 
 
 def _posting(warning: Warning) -> outbox.Posting:

@@ -48,9 +48,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 async def _measure(running: Running, rate: float, seconds: float, sensors: int) -> dict[str, object]:
-    watcher = Watcher(running.live_url, running.tokens[CITY], CITY)
-    watching = asyncio.create_task(watcher.run())
-    await asyncio.wait_for(watcher.ready.wait(), 10)
+    async with Watcher(running.live_url, running.tokens[CITY], CITY).watching() as watcher:
+        return await _published_and_seen(running, watcher, rate, seconds, sensors)
+
+
+async def _published_and_seen(running: Running, watcher: Watcher, rate: float, seconds: float, sensors: int) -> dict[str, object]:
     publisher = Publisher(running.ingest_url, running.keys["water"], sensors)
     before, own_before, begun = running.cpu(), _own_cpu(), time.monotonic()
     print(f"ready after {running.run['ready_s']} s; publishing {rate:g} observations/s for {seconds:g} s …", flush=True)
@@ -65,7 +67,6 @@ async def _measure(running: Running, rate: float, seconds: float, sensors: int) 
     after = running.cpu()
     cpu = {name: round(after[name] - before.get(name, 0.0), 2) for name in sorted(after)} | {"bench": round(_own_cpu() - own_before, 2)}
     stored, warnings, opened = await _stored(running), *(await _warnings(running))
-    watching.cancel()
     latencies = sorted((watcher.seen_at[event] - published.sent_at[event]) * 1000 for event in expected & watcher.seen_at.keys())
     return {
         "bench": "spine",

@@ -27,7 +27,7 @@ ARGUMENTS = [
 class Opener(Protocol):
     """Opens a page in a context of its own."""
 
-    def __call__(self, url: str, **context: object) -> AbstractAsyncContextManager[Page]: ...
+    def __call__(self, url: str, *, tolerate: str = "", **context: object) -> AbstractAsyncContextManager[Page]: ...
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -49,17 +49,17 @@ async def stage() -> AsyncIterator[Stage]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Opener:
-    """Open a page; afterwards fail if it had an error, broke its content policy or asked another host for anything."""
+    """Open a page; afterwards fail if it had an error (but `tolerate`), broke its content policy or asked another host for anything."""
 
     @asynccontextmanager
-    async def opened(url: str, **context: object) -> AsyncIterator[Page]:
+    async def opened(url: str, *, tolerate: str = "", **context: object) -> AsyncIterator[Page]:
         settings = {"viewport": {"width": 1920, "height": 1080}, "locale": "zh-CN", "timezone_id": "Asia/Shanghai", **context}
         own = await browser.new_context(**settings)  # type: ignore[arg-type]  # settings are playwright's own keywords
         page = await own.new_page()
         faults: list[str] = []
         origin = "/".join(url.split("/")[:3])
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
-        page.on("console", lambda message: _note(message, faults))
+        page.on("console", lambda message: _note(message, tolerate, faults))
         page.on("request", lambda request: _note_foreign(request, origin, faults))
         await page.goto(url)
         yield page
@@ -69,9 +69,10 @@ def open_page(browser: Browser) -> Opener:
     return opened
 
 
-def _note(message: ConsoleMessage, faults: list[str]) -> None:
+def _note(message: ConsoleMessage, tolerate: str, faults: list[str]) -> None:
     # A lost connection is what many of these tests are about; the browser itself logs each.
-    if message.type == "error" and "WebSocket connection to" not in message.text:
+    expected = "WebSocket connection to" in message.text or (tolerate and tolerate in message.text)
+    if message.type == "error" and not expected:
         faults.append(f"console: {message.text}")
 
 

@@ -34,6 +34,8 @@ TREE = RegionTree(
 
 FLOW = Metric(unit="L/s", name=Name(zh="流量", en="Flow"))
 PRESSURE = Metric(unit="MPa", name=Name(zh="压力", en="Pressure"))
+SENSOR_NAME = Name(zh="一号计量区", en="DMA 1")
+RULE_NAME = Name(zh="管网流量偏低", en="Low pipe flow")
 NAMESPACE = UUID("2f5c9f6e-6c5b-5d0a-8f6f-0d6b8f1c2a3b")
 
 
@@ -72,8 +74,8 @@ def warning(
     change: Change = Change.OPENED,
     changed: datetime | None = None,
     sensor: str = "dma-1",
-    sensor_name: Name = Name(zh="一号计量区", en="DMA 1"),
-    rule_name: Name = Name(zh="管网流量偏低", en="Low pipe flow"),
+    sensor_name: Name = SENSOR_NAME,
+    rule_name: Name = RULE_NAME,
     street: str = STREET,
     origin: Origin = Origin.REAL,
     measured: float = 6.5,

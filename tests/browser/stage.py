@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
+from typing import Self
 
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.datastructures import Headers
@@ -61,7 +63,7 @@ class Stage:
         """The server's time, which `skew` sets apart from the browser's."""
         return clock() + self.skew
 
-    async def __aenter__(self) -> Stage:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
@@ -167,9 +169,21 @@ class Stage:
         path = request.path.partition("?")[0]
         if path == "/v1/live":
             return None
+        if path.startswith("/v1/regions/"):
+            return self._region(request, path.removeprefix("/v1/regions/"))
         file = PAGE / ("index.html" if path == "/" else path.removeprefix("/page/"))
         if file.parent != PAGE or not file.is_file():
             return Response(HTTPStatus.NOT_FOUND, "Not Found", Headers({"Content-Length": "0"}), b"")
-        body = file.read_bytes()
-        headers = Headers({"Content-Type": TYPES[file.suffix], "Content-Length": str(len(body)), "Content-Security-Policy": POLICY, "Connection": "close"})
-        return Response(HTTPStatus.OK, "OK", headers, body)
+        return _answer(file.read_bytes(), TYPES[file.suffix])
+
+    def _region(self, request: Request, code: str) -> Response:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or token not in self.known:
+            return Response(HTTPStatus.UNAUTHORIZED, "Unauthorized", Headers({"Content-Length": "0"}), b"")
+        children = [child.model_dump(mode="json") for child in TREE.children(code)]
+        return _answer(json.dumps({"children": children}).encode(), "application/json")
+
+
+def _answer(body: bytes, kind: str) -> Response:
+    headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Content-Security-Policy": POLICY, "Connection": "close"})
+    return Response(HTTPStatus.OK, "OK", headers, body)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from tests.load import CITY, Publisher, Watcher, write_city
+from tests.load import CITY, Published, Publisher, Watcher, write_city
 from tests.running import Running
 
 SENSORS = 200
@@ -69,19 +69,26 @@ async def _kill_each(running: Running) -> None:
 
 
 async def test_nothing_is_lost_or_doubled_whatever_is_killed(running: Running) -> None:
-    watcher = Watcher(running.live_url, running.tokens[CITY], CITY)
-    watching = asyncio.create_task(watcher.run())
-    await asyncio.wait_for(watcher.ready.wait(), 20)
     publisher = Publisher(running.ingest_url, running.keys["water"], SENSORS)
+    async with Watcher(running.live_url, running.tokens[CITY], CITY).watching() as watcher:
+        await _publish_through_kills(running, publisher)
+        await _check_stored(running, publisher.published)
+        await _until(partial(_sees, watcher, publisher.published.open), "the old client's view to be right")
+        assert watcher.sessions > 1
+    async with Watcher(running.live_url, running.tokens[CITY], CITY).watching() as fresh:
+        assert await _sees(fresh, publisher.published.open)
+
+
+async def _publish_through_kills(running: Running, publisher: Publisher) -> None:
     publishing = asyncio.create_task(publisher.run(RATE, 600))
     await asyncio.sleep(2)
     await _kill_each(running)
     publisher.stop()
     await publishing
-    published = publisher.published
-    assert len(published.changes) > 50
-    assert watcher.sessions > 1
+    assert len(publisher.published.changes) > 50
 
+
+async def _check_stored(running: Running, published: Published) -> None:
     connection = await asyncpg.connect(running.database)
     try:
         expected = {
@@ -105,14 +112,6 @@ async def test_nothing_is_lost_or_doubled_whatever_is_killed(running: Running) -
         revisions.setdefault(warning["id"], []).append(warning["rev"])
     assert all(revs == list(range(1, len(revs) + 1)) for revs in revisions.values())
     assert await _on_topic(running, "city.warnings") == {(warning["id"], warning["rev"]) for warning in warnings}
-
-    await _until(partial(_sees, watcher, published.open), "the old client's view to be right")
-    watching.cancel()
-    fresh = Watcher(running.live_url, running.tokens[CITY], CITY)
-    watching = asyncio.create_task(fresh.run())
-    await asyncio.wait_for(fresh.ready.wait(), 20)
-    watching.cancel()
-    assert await _sees(fresh, published.open)
 
 
 async def _holds(connection: asyncpg.Connection, table: str, rows: int) -> bool:

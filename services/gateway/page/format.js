@@ -52,10 +52,11 @@ export function number(value) {
 
 const UNITS = { Cel: "℃", "%": "%", "1": "", "{count}": "" };
 
-/** A UCUM unit as people write it: `mg/m3` as `mg/m³`, `Cel` as `℃`, `ug` as `µg`. */
+/** A UCUM unit as people write it: `mg/m3` as `mg/m³`, `Cel` as `℃`, `ug` as `µg`, `%{LEL}` as `% LEL`, `[pH]` as `pH`. */
 export function unit(code) {
   if (Object.hasOwn(UNITS, code)) return UNITS[code];
-  return code.replace(/\bm2\b/g, "m²").replace(/\bm3\b/g, "m³").replace(/\bug\b/g, "µg");
+  const plain = code.replace(/\[(.*?)\]/g, "$1").replace(/\{(.*?)\}/g, " $1").trim();
+  return plain.replace(/\bm2\b/g, "m²").replace(/\bm3\b/g, "m³").replace(/\bug\b/g, "µg");
 }
 
 /** A number with its unit. */

@@ -102,6 +102,7 @@ export class Model {
   frameAt = NaN;
   #revs = new Map();
   #names = new Map();
+  #parents = new Map();
   touched = { values: new Set(), sensors: true, warnings: true, region: true };
 
   /** Apply a frame; returns the warnings that it changed, each with what it was before (undefined: new). Unknown types change nothing. */
@@ -270,6 +271,19 @@ export class Model {
     const received = new Set();
     for (const one of this.seriesOf.get(id) ?? []) received.add(one.value.metric);
     return Object.keys(this.sensors.get(id)?.metrics ?? {}).filter((metric) => !received.has(metric));
+  }
+
+  /** Learn the names of the regions right below one, which no frame told. */
+  learn(parent, regions) {
+    for (const region of regions) {
+      this.#names.set(region.code, region.name);
+      this.#parents.set(region.code, parent);
+    }
+  }
+
+  /** The child of the region shown in which a street lies: the street itself or its district; undefined where that is not known. */
+  childOf(street) {
+    return this.children.some((child) => child.code === street) ? street : this.#parents.get(street);
   }
 
   /** The name `{zh, en}` of a region; its code where the server has not told the name. */

@@ -5,12 +5,14 @@ import { byId, show } from "./dom.js";
 import { diagnose, standsStill, warningsUnsure } from "./health.js";
 import { Live } from "./live.js";
 import { Model } from "./model.js";
+import { regionsBelow } from "./regions.js";
 import { Banners, ChangesView, Pulse, speakNews, Strip, title, Whereabouts } from "./screen.js";
 import { ValuesView } from "./values.js";
 import { WarningsView } from "./warnings.js";
 import { language, named, speak, t, translate } from "./words.js";
 
 const DRAW_MS = 250;
+const NEWS_KEPT = 500; // between two draws; a hidden window draws rarely, and the newest are what is spoken
 
 /** A browser's storage that may be forbidden: then nothing is kept. */
 class Store {
@@ -63,6 +65,7 @@ class Page {
   #pending = null;
   #pendingName = "";
   #notice = null;
+  #news = [];
   #views = new Views();
   #whereabouts = new Whereabouts();
   #banners = new Banners({ retry: () => this.#live?.connect() });
@@ -172,7 +175,7 @@ class Page {
     const news = this.#model.apply(frame);
     this.#clock.sample(this.#model.frameAt);
     if (frame.type === "snapshot") this.#arrived(live);
-    speakNews(first ? [] : news);
+    if (!first) this.#news = [...this.#news, ...news].slice(-NEWS_KEPT);
   }
 
   #promote(live, push) {
@@ -189,6 +192,16 @@ class Page {
     show(byId("screen"), true);
     show(byId("ask"), false);
     show(byId("leave"), true);
+    this.#learnStreets(this.#model);
+  }
+
+  // Without these names the page works: it shows codes, and asks again after the next snapshot.
+  async #learnStreets(model) {
+    const districts = model.children.filter((child) => child.level === "district");
+    const asked = districts.map(async ({ code }) => model.learn(code, await regionsBelow(code, this.#token)));
+    const failed = (await Promise.allSettled(asked)).filter((one) => one.status === "rejected");
+    if (failed.length > 0) console.warn(`${failed.length} districts' streets have no names`, failed[0].reason);
+    if (districts.length > 0 && model === this.#model) this.#drawAll = true;
   }
 
   #refused(live, code) {
@@ -227,6 +240,7 @@ class Page {
 
   #forget() {
     this.#model = new Model();
+    this.#news = [];
     this.#views.clear();
     this.#views = new Views();
     this.#drawAll = true;
@@ -266,6 +280,7 @@ class Page {
     byId("opening").textContent = known || this.#live === null ? "" : t("opening", { x: this.#live.region });
     title(this.#model, lost);
     if (known) this.#drawScreen(now, findings, lost);
+    speakNews(this.#news.splice(0));
   }
 
   #notices() {

@@ -36,10 +36,13 @@ export class Whereabouts {
     this.count(model);
   }
 
-  /** Say beside each street below how many warnings it has; of districts the protocol does not tell which streets are theirs. */
+  /** Say beside each region below how many warnings it has, as far as it is known which streets are its own. */
   count(model) {
     const counts = new Map();
-    for (const { street } of model.open.values()) counts.set(street, (counts.get(street) ?? 0) + 1);
+    for (const { street } of model.open.values()) {
+      const child = model.childOf(street);
+      counts.set(child, (counts.get(child) ?? 0) + 1);
+    }
     const items = this.#below.querySelectorAll("li");
     model.children.forEach((region, at) => {
       const n = counts.get(region.code) ?? 0;

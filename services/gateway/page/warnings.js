@@ -89,7 +89,7 @@ class Row {
     const open = warning.state === "open" && !warning.gone;
     this.#measured.set(t("measured", { x: age(warning.evidence.observed, now) }));
     this.#began.set(open ? t("began", { x: clockTime(warning.began, now) }) : this.#end(warning, now));
-    this.#age.set(open ? t("lasted", { x: span(now - warning.began) }) : this.#lasted(warning));
+    this.#age.set(open ? t("lasted", { x: span(now - warning.began) }) : this.#lasted(warning, now));
     mark(this.node, "lit", performance.now() < this.#litUntil ? "yes" : "");
     if (this.#details.open) this.#showPresent(now);
   }
@@ -99,11 +99,11 @@ class Row {
   }
 
   #end(warning, now) {
-    return warning.gone ? t("goneAway") : t("clearedAt", { x: `${clockTime(warning.ended, now)} · ${age(warning.ended, now)}` });
+    return warning.gone ? t("goneAway") : t("clearedAt", { x: clockTime(warning.ended, now) });
   }
 
-  #lasted(warning) {
-    return warning.gone ? "" : t("lastedFor", { x: span(warning.ended - warning.began) });
+  #lasted(warning, now) {
+    return warning.gone ? "" : t("lastedFor", { ago: age(warning.ended, now), x: span(warning.ended - warning.began) });
   }
 
   #toggled() {

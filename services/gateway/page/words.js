@@ -93,8 +93,8 @@ const WORDS = {
   lasted: ["已持续 {x}", "for {x}"],
   limit: ["限值", "limit"],
   measured: ["{x}测得", "measured {x}"],
-  clearedAt: ["{x} 解除", "cleared {x}"],
-  lastedFor: ["共 {x}", "lasted {x}"],
+  clearedAt: ["解除于 {x}", "cleared {x}"],
+  lastedFor: ["{ago} · 共 {x}", "{ago} · lasted {x}"],
   goneAway: ["断线期间已结束，解除时间不详", "ended while disconnected, time unknown"],
   noStandard: ["未注明标准", "no standard named"],
 

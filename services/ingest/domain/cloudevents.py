@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -126,7 +127,8 @@ def _from_binary(body: bytes, kind: str, headers: Mapping[str, str]) -> bytes:
         data = _decode_any(body) if body else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _not_json(error) from error
-    attributes: dict[str, Any] = {name.removeprefix("ce-"): value for name, value in headers.items() if name.startswith("ce-")}
+    # Attributes travel percent-encoded (section 3.1.3.2).
+    attributes: dict[str, Any] = {name.removeprefix("ce-"): unquote(value) for name, value in headers.items() if name.startswith("ce-")}
     if "traceparent" in headers:
         attributes["traceparent"] = headers["traceparent"]
     if data is not None:

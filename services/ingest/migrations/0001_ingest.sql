@@ -36,3 +36,9 @@ create table ingest.leases (
     holder text not null,
     expires_at timestamptz not null
 );
+
+create table ingest.sent_to (
+    topic text primary key,
+    epoch uuid not null
+);
+comment on table ingest.sent_to is 'The epoch of each topic to which all that stands here was sent: on another epoch it is sent again.';

@@ -7,6 +7,7 @@ They get a session of their own, so that Ctrl-C in the terminal reaches the supe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import signal
@@ -128,6 +129,12 @@ async def spawn(command: Command, *, output: int | IO[bytes]) -> Process:
     )
 
 
+def kill_group(pid: int) -> None:
+    """Kill a spawned process and those it has forked: each leads a group of its own."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
 async def run_logged(command: Command, log: Path) -> None:
     """Run a command to its end with its words appended to `log`; see `Run`."""
     with log.open("ab") as output:
@@ -136,7 +143,7 @@ async def run_logged(command: Command, log: Path) -> None:
             code = await process.wait()
         finally:
             if process.returncode is None:
-                process.kill()
+                kill_group(process.pid)  # initdb has children of its own
                 await process.wait()
     if code != 0:
         raise CommandFailedError(command, code, log)

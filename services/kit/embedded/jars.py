@@ -81,6 +81,8 @@ def _context(staging: Path) -> Any:
     from jgo.config import GlobalSettings  # noqa: PLC0415 - half a second that only a download pays
     from jgo.maven import MavenContext  # noqa: PLC0415
 
+    if certificates := os.environ.get("SSL_CERT_FILE"):  # as OpenSSL, pip and uv call it
+        os.environ.setdefault("REQUESTS_CA_BUNDLE", certificates)  # as jgo's HTTP client does
     # A mirror named in jgo's own settings file serves here, too.
     return MavenContext(repo_cache=staging, local_repos=[], remote_repos=GlobalSettings.load().repositories or None, timeout=60)
 

@@ -116,8 +116,15 @@ def fetch_command(cache: Path) -> Command:
 def _cluster_id(folder: Path) -> str:
     path = folder / "cluster-id"
     if not path.exists():
-        path.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
+        path.write_text(new_cluster_id())
     return path.read_text().strip()
+
+
+def new_cluster_id() -> str:
+    """Return a random id as Kafka writes them: 22 letters, none of which is taken for an option at the start."""
+    while (made := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return made
 
 
 async def prepare(plan: KafkaPlan, run: Run) -> Command:
@@ -132,7 +139,7 @@ async def prepare(plan: KafkaPlan, run: Run) -> Command:
     config.write_text("".join(f"{name}={value}\n" for name, value in properties(plan).items()))
     if not formatted.exists():
         shutil.rmtree(plan.folder / "log", ignore_errors=True)
-        arguments = ("kafka.tools.StorageTool", "format", "--cluster-id", _cluster_id(plan.folder), "--config", str(config))
+        arguments = ("kafka.tools.StorageTool", "format", f"--cluster-id={_cluster_id(plan.folder)}", "--config", str(config))
         await run(_java_command(plan, "kafka-format", _JVM_FORMAT, *arguments))
         formatted.touch()
     return _java_command(plan, "kafka", _JVM, "kafka.Kafka", str(config))

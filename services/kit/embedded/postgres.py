@@ -6,6 +6,7 @@ reach both the binaries (they are copied out where he cannot) and the folder (it
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import importlib.util
@@ -156,21 +157,28 @@ def binaries(account: Account | None, fallback: Path) -> Path:
 
 
 def _copied(packaged: Path, target: Path) -> Path:
-    """Copy the binaries once; a copy appears whole or not at all, and two processes wait for one another."""
+    """Copy the binaries once; a copy appears whole or not at all, and two processes wait for one another.
+
+    Beside the package lie the libraries that its binaries look for by a relative path, so the copy has the same shape.
+    """
+    package = packaged.parent
+    installed = target / package.name / packaged.name
     if target.exists():
-        return target
+        return installed
     target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with (target.parent / ".binaries.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.exists():
             unfinished = target.with_name(target.name + ".new")
             shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.copytree(packaged, unfinished, symlinks=True)
+            for source in (packaged, package.with_name(package.name + ".libs")):
+                if source.exists():
+                    shutil.copytree(source, unfinished / source.relative_to(package.parent), symlinks=True)
             for folder in (unfinished, *unfinished.rglob("*")):
                 if not folder.is_symlink():
                     folder.chmod(folder.stat().st_mode | (0o555 if folder.is_dir() or os.access(folder, os.X_OK) else 0o444))
             unfinished.rename(target)
-    return target
+    return installed
 
 
 def passwords(folder: Path) -> dict[str, str]:
@@ -199,10 +207,10 @@ async def prepare(plan: PostgresPlan, run: Run) -> Command:
     check_folder(plan.folder)
     plan.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     account = server_account()
-    install = binaries(account, plan.folder / "binaries")
+    install = await asyncio.to_thread(binaries, account, plan.folder / "binaries")
     if not plan.cluster.exists():
         await _make_cluster(plan, account, install, run)
-    stop_orphans(plan.cluster)
+    await asyncio.to_thread(stop_orphans, plan.cluster)
     arguments = [word for name, value in settings(plan).items() for word in ("-c", f"{name}={value}")]
     argv = (str(install / "bin" / "postgres"), "-D", str(plan.cluster), *arguments)
     # SIGINT is PostgreSQL's fast shutdown; SIGQUIT makes it drop everything at once, children included, and recover at the next start.

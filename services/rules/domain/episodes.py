@@ -28,35 +28,40 @@ def subject_of(sensor: str, key: str) -> str:
 
 
 def after(flip: Flip, tracker: Tracker, series: Series, key: str, sensor: SensorRecord, activation: RuleActivation) -> Warning | None:
-    """Return the revision that a flip causes, if any: a milder tier's flip under a graver one causes none."""
+    """Return the revision that a flip causes, if any: a milder tier's flip under a graver one causes none.
+
+    A flip that was decided after others of a later event time (it waited for its tick) is told at that time: what was told stands.
+    """
     tier = max((gravity for gravity, latch in tracker.latches.items() if latch.on), default=0)
     episode = tracker.episode
     before = episode.tier if episode else 0
     if tier == before:
         return None
+    evidence = _evidence(flip, tier, series, activation)
+    at = max(flip.at, series.told.get(activation.rule.id, -1) + (episode is None))
+    series.told[activation.rule.id] = at
     if episode is None:
-        opened = identity(activation.rule.id, tracker.meaning, subject_of(sensor.sensor.id, key), flip.at)
-        episode = tracker.episode = Episode(str(opened), 0, tier, tier, flip.at, flip.reading.origin, "")
+        opened = identity(activation.rule.id, tracker.meaning, subject_of(sensor.sensor.id, key), at)
+        episode = tracker.episode = Episode(str(opened), 0, tier, tier, at, flip.reading.origin, "")
     episode.rev += 1
     change = Change.OPENED if not before else Change.RECOVERED if not tier else Change.RAISED if tier > before else Change.LOWERED
     episode.tier = tier or before
     episode.peak = max(episode.peak, tier)
-    evidence = _evidence(flip, tier, series, activation)
     episode.evidence = evidence.model_dump_json()
     if not tier:
         tracker.episode = None
-    return _warning(episode, change, flip.at, key, evidence, sensor, activation)
+    return _warning(episode, change, at, key, evidence, sensor, activation)
 
 
 def close(change: Change, at: int, tracker: Tracker, key: str, sensor: SensorRecord, activation: RuleActivation) -> Warning | None:
-    """End a tracker's episode for another reason than a reading; None when it has none."""
+    """End a tracker's episode for another reason than a reading; None when it has none. `at` is not before its newest revision."""
     episode = tracker.episode
     if episode is None:
         return None
     tracker.episode = None
     episode.rev += 1
     evidence = Evidence.model_validate_json(episode.evidence).model_copy(update={"clears_at": None})
-    return _warning(episode, change, max(at, episode.began), key, evidence, sensor, activation)
+    return _warning(episode, change, at, key, evidence, sensor, activation)
 
 
 def _evidence(flip: Flip, tier: int, series: Series, activation: RuleActivation) -> Evidence:

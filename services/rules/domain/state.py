@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(slots=True)
@@ -34,6 +34,8 @@ class Latch:
     """The newest reading of that run."""
     waiting: list[Reading] = field(default_factory=list)
     """Readings after the run had lasted its dwell, kept until a tick has decided it."""
+    scheduled: int = -1
+    """The due time for which `State.dues` has an entry, at most one; -1 for none. What is due later is entered when that one comes up."""
 
 
 @dataclass(slots=True)
@@ -59,8 +61,6 @@ class Tracker:
     latches: dict[int, Latch]
     """By gravity."""
     episode: Episode | None = None
-    scheduled: int = -1
-    """The due time for which `State.dues` has an entry; -1 for none."""
 
 
 @dataclass(slots=True)
@@ -74,6 +74,8 @@ class Series:
     last_value: float
     trackers: dict[str, Tracker] = field(default_factory=dict)
     """By rule."""
+    told: dict[str, int] = field(default_factory=dict)
+    """By rule: event time of its newest revision. None is told earlier, and an episode begins later, so that no two have one identity."""
 
 
 @dataclass(slots=True)
@@ -102,5 +104,5 @@ class State:
     """Time of the newest tick."""
     sensors: dict[str, SensorState] = field(default_factory=dict)
     rules: dict[str, RuleState] = field(default_factory=dict)
-    dues: list[tuple[int, str, str, str]] = field(default_factory=list)
-    """A heap of (tick time from which it is decided, sensor, series key, rule). An entry whose run has ended since is passed over."""
+    dues: list[tuple[int, str, str, str, int]] = field(default_factory=list)
+    """A heap of (tick time from which it is decided, sensor, series key, rule, gravity); an entry may find its run ended or begun anew."""

@@ -32,6 +32,8 @@ class Reason(StrEnum):
     EVALUATED = "evaluated"
     NOT_WATCHED = "not_watched"
     UNKNOWN_SENSOR = "unknown_sensor"
+    ELSEWHERE = "elsewhere"
+    """Under another street than the sensor's: it was on its way while the sensor moved, and no later reading would follow it here."""
     REPEATED = "repeated"
     LATE = "late"
     CORRECTED = "corrected"
@@ -42,6 +44,9 @@ class Reason(StrEnum):
     APPLIED = "applied"
     OLD_VERSION = "old_version"
     BAD_CONTROL = "bad_control"
+    UNDECODABLE = "undecodable"
+    FAILED = "failed"
+    """`step` raised, which is a fault of ours: told loudly by its caller, and the next record counts."""
 
 
 Outcome = tuple[Reason, list[Warning]]
@@ -84,8 +89,8 @@ class Partition:
 
     def _observe(self, record: wire.Observation) -> Outcome:
         sensor = self.state.sensors.get(record.sensor)
-        if sensor is None:
-            return Reason.UNKNOWN_SENSOR, []
+        if sensor is None or record.street != sensor.street:
+            return Reason.UNKNOWN_SENSOR if sensor is None else Reason.ELSEWHERE, []
         reason = Reason.NOT_WATCHED
         warnings: list[Warning] = []
         meetings = self._met.setdefault(record.sensor, {})
@@ -102,7 +107,7 @@ class Partition:
                 continue
             series = sensor.series[key]
             if record.end <= series.last_end:
-                reason = _stale(series, record.end, value)
+                reason = reason if reason is Reason.EVALUATED else _stale(series, record.end, value)
                 continue
             series.last_end, series.last_value = record.end, value
             reason = Reason.EVALUATED
@@ -121,30 +126,31 @@ class Partition:
         warnings: list[Warning] = []
         dues = self.state.dues
         while dues and dues[0][0] <= record.time:
-            at, name, key, rule = heappop(dues)
-            warnings += self._decide(at, name, key, rule)
+            warnings += self._decide(*heappop(dues))
         return Reason.TICK, warnings
 
-    def _decide(self, at: int, name: str, key: str, rule: str) -> Iterator[Warning]:
+    def _decide(self, at: int, name: str, key: str, rule: str, gravity: int) -> Iterator[Warning]:
         sensor, activation = self.state.sensors.get(name), self._rules.get(rule)
         series = sensor.series.get(key) if sensor else None
         tracker = series.trackers.get(rule) if series else None
         if series is None or tracker is None or activation is None:
             return
-        if tracker.scheduled + grace(series.period_s) != at:
-            return  # the run for which this entry was made has ended
+        latch = tracker.latches.get(gravity)
+        if latch is None or latch.scheduled + grace(series.period_s) != at:
+            return  # made for a tracker that was dropped
+        latch.scheduled = -1
         judge = self._judges[rule]
         for flips in judge.decide(tracker, self.state.now - grace(series.period_s)):
             yield from self._revisions(flips, tracker, series, key, name, activation)
-        tracker.scheduled = -1
         self._schedule(judge, tracker, series, key, name)
 
     def _schedule(self, judge: Judge, tracker: Tracker, series: Series, key: str, sensor: str) -> None:
-        """Note when a tick will have something to decide; once for each due time."""
-        due = judge.due(tracker)
-        if due is not None and due != tracker.scheduled:
-            heappush(self.state.dues, (due + grace(series.period_s), sensor, key, judge.rule.id))
-        tracker.scheduled = -1 if due is None else due
+        """Note when a tick will have something to decide, once for each latch: a run that ends and begins anew adds no entry."""
+        for gravity, due in judge.dues(tracker):
+            latch = tracker.latches[gravity]
+            if latch.scheduled < 0:
+                latch.scheduled = due
+                heappush(self.state.dues, (due + grace(series.period_s), sensor, key, judge.rule.id, gravity))
 
     def _revisions(self, flips: list[Flip], tracker: Tracker, series: Series, key: str, sensor: str, activation: RuleActivation) -> list[Warning]:
         """Return the revision of the flips of one moment: the last of them sees all latches as they are now."""
@@ -192,8 +198,9 @@ class Partition:
         for key, series in self.state.sensors[name].series.items():
             for rule in [rule for rule in series.trackers if which(rule)]:
                 tracker = series.trackers.pop(rule)
-                at = max(self.state.now, series.last_end)
+                at = max(self.state.now, series.last_end, series.told.get(rule, -1))
                 if (warning := episodes.close(change, at, tracker, key, self._sensors[name], self._rules[rule])) is not None:
+                    series.told[rule] = at
                     closed.append(warning)
         return closed
 

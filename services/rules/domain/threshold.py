@@ -1,8 +1,8 @@
 """The rule kind `threshold`: a limit in up to four tiers, each a latch with its own way up and its own way down.
 
 A reading is fed to every tier's latch on its arrival. A dwell that counts readings is decided right there. A dwell in time is decided by
-`decide`, called by a tick that lies a grace after it was due; readings that came after the due time wait, and are fed after the decision,
-so that what is decided does not depend on when the tick came.
+`decide`, called by a tick that lies a grace after it was due; readings that end at the due time or later wait, and are fed after the
+decision, so that what a tier decides does not depend on when the tick came.
 """
 
 from __future__ import annotations
@@ -61,33 +61,40 @@ class Judge:
                 flips.append(flip)
         return flips
 
-    def due(self, tracker: Tracker) -> int | None:
-        """Return the earliest event time at which a dwell in time will have lasted, None when none runs."""
-        return min((due for _, due in self._dues(tracker)), default=None)
-
-    def decide(self, tracker: Tracker, until: int) -> Iterator[list[Flip]]:
-        """Decide in order of time all dwells that were due by `until`; yields the flips of each, those of readings that had waited included."""
-        while True:
-            ripe = sorted((due, gravity) for gravity, due in self._dues(tracker) if due <= until)
-            if not ripe:
-                return
-            due, gravity = ripe[0]
-            latch = tracker.latches[gravity]
-            reading = latch.last
-            assert reading is not None  # noqa: S101 - a run has a reading
-            waiting, latch.waiting = latch.waiting, []
-            yield [_flip(latch, gravity, due, reading, self._plan(gravity, latch))]
-            for late in waiting:
-                if (flip := self._feed(gravity, latch, late)) is not None:
-                    yield [flip]
-
-    def _plan(self, gravity: int, latch: Latch) -> _Plan:
-        return self._plans[gravity][latch.on]
-
-    def _dues(self, tracker: Tracker) -> Iterator[tuple[int, int]]:
+    def dues(self, tracker: Tracker) -> Iterator[tuple[int, int]]:
+        """Yield (gravity, event time) of each dwell in time that runs: when it will have lasted."""
         for gravity, latch in tracker.latches.items():
             if latch.since >= 0 and (dwell := self._plan(gravity, latch).dwell):
                 yield gravity, latch.since + dwell
+
+    def decide(self, tracker: Tracker, until: int) -> Iterator[list[Flip]]:
+        """Decide, in order of event time, all dwells that were due by `until` and the readings that had waited for them.
+
+        Yields the flips of each moment; of one event time the dwells come before the readings.
+        """
+        while moments := {gravity: moment for gravity, latch in tracker.latches.items() if (moment := self._moment(gravity, latch, until))}:
+            first = min(moments.values())
+            decided = [self._advance(gravity, tracker.latches[gravity], first) for gravity, moment in moments.items() if moment == first]
+            if flips := [flip for flip in decided if flip is not None]:
+                yield flips
+
+    def _moment(self, gravity: int, latch: Latch, until: int) -> tuple[int, bool] | None:
+        """Return (event time, whether a reading that had waited) of what can be decided next of a latch."""
+        dwell = self._plan(gravity, latch).dwell
+        due = latch.since + dwell if dwell and latch.since >= 0 else None
+        if latch.waiting and (due is None or latch.waiting[0].end < due):
+            return latch.waiting[0].end, True
+        return (due, False) if due is not None and due <= until else None
+
+    def _advance(self, gravity: int, latch: Latch, moment: tuple[int, bool]) -> Flip | None:
+        at, waited = moment
+        if waited:
+            return self._feed(gravity, latch, latch.waiting.pop(0))
+        assert latch.last is not None  # noqa: S101 - a run has a reading
+        return _flip(latch, gravity, at, latch.last, self._plan(gravity, latch))
+
+    def _plan(self, gravity: int, latch: Latch) -> _Plan:
+        return self._plans[gravity][latch.on]
 
     def _feed(self, gravity: int, latch: Latch, reading: Reading) -> Flip | None:
         plan = self._plans[gravity][latch.on]

@@ -47,3 +47,9 @@ create table rules.rules (
     body jsonb not null
 );
 comment on table rules.rules is 'The newest version of each rule, as published on city.rules.';
+
+create table rules.sent_to (
+    topic text primary key,
+    epoch uuid not null
+);
+comment on table rules.sent_to is 'The epoch of each topic to which all that stands here was sent: on another epoch it is sent again.';

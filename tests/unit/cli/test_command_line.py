@@ -54,6 +54,7 @@ def test_a_named_browser_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     chrome = tmp_path / "chrome"
     chrome.touch(mode=0o755)
     monkeypatch.setenv(browser.VARIABLE, str(chrome))
+    monkeypatch.setattr(browser, "_can_drive", lambda: True)
     assert browser.find_or_get(print) == str(chrome)
 
 
@@ -70,10 +71,20 @@ def test_without_any_browser_the_line_that_installs_one_is_told(monkeypatch: pyt
     ran: list[tuple[str, ...]] = []
     monkeypatch.setattr(browser, "_run", lambda argv, _: ran.append(argv))
     monkeypatch.setattr(browser, "_is_debian_root", lambda: True)
-    with pytest.raises(CliError, match="apt-get install chromium fonts-noto-cjk"):
+    with pytest.raises(CliError, match="apt-get install chromium fonts-noto-cjk libatomic1"):
         browser.find_or_get(print)
     assert ran[1][:2] == ("apt-get", "install")
     assert ran[2][1:] == ("-m", "playwright", "install", "chromium")
+
+
+def test_a_browser_of_playwrights_own_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv(browser.VARIABLE, raising=False)
+    monkeypatch.setattr(browser.shutil, "which", lambda _: None)
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    chrome = tmp_path / "chromium-1200" / "chrome-linux64" / "chrome"
+    chrome.parent.mkdir(parents=True)
+    chrome.touch(mode=0o755)
+    assert browser.find() == str(chrome)
 
 
 def test_parts_without_tests_are_not_run(tmp_path: Path):

@@ -1,0 +1,31 @@
+"""The models that others meet: what stands on topics, what departments and rule files give, and the frames of the live protocol.
+
+Each has its JSON Schema under `schemas/json/` (written by `schemas.generate`), so that it can be read and checked in any language.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas import control, health, live, notification, observation, rejected, report, rule, sensor, warning
+
+MODELS: dict[str, Any] = {
+    "control.RuleActivation": control.RuleActivation,
+    "control.SensorRecord": control.SensorRecord,
+    "control.Tick": control.Tick,
+    "health.Heartbeat": health.Heartbeat,
+    "live.Delta": live.Delta,
+    "live.Heartbeat": live.Heartbeat,
+    "live.Hello": live.Hello,
+    "live.Snapshot": live.Snapshot,
+    "notification.Notification": notification.Notification,
+    "observation.Measurement": observation.Measurement,
+    "observation.Observation": observation.Observation,
+    "rejected.Rejected": rejected.Rejected,
+    "report.Report": report.Report,
+    "report.Reported": report.Reported,
+    "rule.Rule": rule.Rule,
+    "sensor.Sensor": sensor.Sensor,
+    "warning.Warning": warning.Warning,
+}
+"""By `<module>.<Model>`, the name that topics' files use; a value is anything that pydantic's `TypeAdapter` takes."""
