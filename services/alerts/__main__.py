@@ -7,5 +7,4 @@ from services.alerts.settings import Settings
 from services.kit import room
 
 if __name__ == "__main__":
-    settings = Settings()
-    room.run("alerts", settings, lambda stop: serve(settings, stop))
+    room.run("alerts", Settings, serve)

@@ -53,8 +53,9 @@ class AlertsWorker:
                     # Only rules writes here, so this is a fault of ours; the record stays in Kafka, and harms no other.
                     _log.error("undecodable_record", topic=record.topic, partition=record.partition, offset=record.offset, error=str(error))
         offsets = {tp: records[-1].offset + 1 for tp, records in batches.items()}
+        claims = self._claims  # of this poll: the partitions may be assigned anew while it is tried again
         told = await database.retrying(
-            lambda: self._store.commit(self._claims, offsets, warnings, self._route), what="write notifications", check=self._check
+            lambda: self._store.commit(claims, offsets, warnings, self._route), what="write notifications", check=self._check
         )
         self._check.ok()
         self._relay.wake()

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas.control import SensorRecord
+from schemas.regions import RegionTree
+from schemas.rule import Rule
+from schemas.sensor import Sensor
 from services.cli.credentials import Credentials
+from services.rules.domain.step import concerns
 
 KAFKA_CAP_GB = 20
 """The sum of what the topics may keep (`retention.bytes` of schemas/topics)."""
@@ -23,11 +28,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A sensor that an event can be published for at once."""
+    """An event that can be published at once, and what comes of it."""
 
     sensor: str
     department: str
     metric: str
+    value: float
+    warns: str | None
+    """The Chinese name of the rule that it meets, where there is one that a single reading can meet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +55,18 @@ class Facts:
     feed: str
 
 
+def sample_of(sensors: Sequence[Sensor], rules: Sequence[Rule], regions: RegionTree) -> Sample | None:
+    """Return an event that meets a rule by one reading; of a city without such a rule any event, of one without sensors none."""
+    records = [SensorRecord(sensor=sensor, path=regions.path(sensor.street)) for sensor in sensors]
+    for rule in rules:
+        metric = rule.applies.metric
+        ways = [step.up for step in rule.tiers.values() if step.up.readings == 1 and step.up.dwell is None]
+        met = (one.sensor for one in records if metric in one.sensor.metrics and concerns(rule.applies, one, metric, "instant"))
+        if ways and rule.enabled and (sensor := next(met, None)) is not None:
+            return Sample(sensor.id, sensor.department, metric, ways[0].limit, rule.name.zh)
+    return next((Sample(each.id, each.department, next(iter(each.metrics)), 12.5, None) for each in sensors), None)
+
+
 def page_address(gateway: str, token: str, region: str) -> str:
     """Return the address of a region's page. The token stands after `#`, which browsers send to nobody."""
     return f"{gateway}/#token={token}&region={region}"
@@ -54,7 +74,7 @@ def page_address(gateway: str, token: str, region: str) -> str:
 
 def curl(facts: Facts, sample: Sample) -> str:
     """Return a command that publishes one reading, of the moment at which it is pasted."""
-    data = {"sensor": sample.sensor, "values": {sample.metric: 12.5}, "origin": "exercise"}
+    data = {"sensor": sample.sensor, "values": {sample.metric: sample.value}, "origin": "exercise"}
     event = {
         "specversion": "1.0",
         "id": "ID",
@@ -80,7 +100,8 @@ def text(facts: Facts) -> str:
     lines += ["", f"  Departments publish CloudEvents to {facts.ingest}, each with its key:"]
     lines += [f"    {place.name} ({place.code})  {facts.credentials.department_keys[place.code]}" for place in facts.departments]
     if facts.sample is not None:
-        lines += ["", "  A first event, to be pasted as it is:", *(f"    {line}" for line in curl(facts, facts.sample).splitlines())]
+        warns = f", which raises a warning ({facts.sample.warns})" if facts.sample.warns else ""
+        lines += ["", f"  A first event{warns}; to be pasted as it is:", *(f"    {line}" for line in curl(facts, facts.sample).splitlines())]
     lines += ["", f"  Input: {facts.feed}", *_folder(facts), f"  Logs:  {facts.data / 'logs'}", "", "  Ctrl-C stops everything, in order.", ""]
     return "\n".join(lines)
 

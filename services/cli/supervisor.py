@@ -29,6 +29,8 @@ T = TypeVar("T")
 LIVEZ_EVERY_S = 5.0
 LIVEZ_FAILURES = 3
 _READY_EVERY_S = 0.2
+_LAST_WORDS_S = 0.5
+"""For the end of its log to be read before we speak of it."""
 LIVEZ_GRACE_S = 30.0
 """A child that has not answered once gets so long before its silence counts."""
 
@@ -105,11 +107,12 @@ class Child:
             os.close(write)
         self._changed()
         # Apart from the process's end: those it has forked may hold the pipe longer than it lives.
-        tasks.create_task(pump(read, self._file, self._echo.line))
+        pumping = tasks.create_task(pump(read, self._file, self._echo.line))
         watchers = [tasks.create_task(self._watch(self._process.pid)), tasks.create_task(self._tell_when_back())]
         if self._ending.is_set():  # asked while it was being started
             self.ask()
         code = await self._process.wait()
+        await asyncio.wait({pumping}, timeout=_LAST_WORDS_S)
         for watcher in watchers:
             watcher.cancel()
         self._process, self.last_exit = None, code

@@ -128,9 +128,7 @@ def _read_city(path: Path, problems: list[Problem]) -> tuple[CityFolder | None, 
     except Misconfigured as error:
         problems.append(Problem(str(error), "mend the file, or name another city's folder: --city DIR"))
         return None, None
-    known = {department.id for department in city.city.departments}
-    samples = (banner.Sample(each.id, each.department, next(iter(each.metrics))) for each in sensors if each.department in known)
-    return city, next(samples, None)
+    return city, banner.sample_of(sensors, city_folder.rules(path)[0], city.regions)
 
 
 class _Up:
@@ -252,7 +250,7 @@ class _Up:
             spec = layout.feed(around, made)
             fed = "none: this city has no department `water`, as which the pipe is replayed" if spec is None else _FED
             if spec is not None:
-                self._keep(spec)
+                await _until_started(self._keep(spec))
         return lambda seconds: banner.text(self._facts(made, fed, seconds))
 
     def _keep(self, spec: ChildSpec) -> Child:
@@ -368,6 +366,12 @@ class _Up:
         return lambda seconds: (
             f"\nKafka and PostgreSQL are ready ({seconds:.1f} s), migrated and with all topics; addresses: {where}\nCtrl-C stops them.\n"
         )
+
+
+async def _until_started(child: Child) -> None:
+    """Wait until a child without readiness of its own runs, so that `run.json` names it once it says ready."""
+    while child.pid is None and not child.restarts and not child.given_up:
+        await asyncio.sleep(_POLL_S)
 
 
 def _told(error: CliError | EmbeddedError | Misconfigured) -> str:

@@ -7,5 +7,4 @@ from services.gateway.settings import Settings
 from services.kit import room
 
 if __name__ == "__main__":
-    settings = Settings()
-    room.run("gateway", settings, lambda stop: serve(settings, stop))
+    room.run("gateway", Settings, serve)

@@ -18,6 +18,7 @@ from schemas.sensor import Sensor
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.gateway import http
 from services.gateway.domain.access import Access
+from services.gateway.domain.proxies import Proxies
 from services.gateway.domain.view import View
 from services.gateway.live import LiveServer
 from services.gateway.reads import ROLE, Reads
@@ -55,7 +56,7 @@ class Feed:
     async def observation(self, record: ConsumerRecord) -> None:
         """Take a record of `city.observations`."""
         try:
-            value = wire.decode(record.value)
+            value = wire.decode(record.value or b"")
         except msgspec.DecodeError as error:
             _log.error("undecodable_record", topic=record.topic, partition=record.partition, offset=record.offset, error=str(error))
             return
@@ -77,19 +78,11 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     regions = city.load(settings.city).regions
     access = Access(_tokens(settings.secrets), regions)
     own = settings.gateway
+    proxies = _proxies(own.trusted_proxies)
     async with room.opened(ROOM, settings, own.admin_port, stop, role=ROLE) as opened:
         view, reads = View(regions), Reads(opened.pool)
         feed = Feed(view)
         sensors = Reader(settings.kafka, {SENSORS: feed.sensor}, opened.health.check("sensors topic", max_age=10))
-        tasks = [opened.tasks.create_task(sensors.run({}))]
-        await sensors.caught_up.wait()
-        streets = [region.code for region in regions]
-        boot = await database.retrying(lambda: reads.boot(streets, view.sensors), what="read history")
-        for body in boot.warnings:
-            view.take_warning(Warning.model_validate_json(body), body.encode())
-        for observation in boot.observations:
-            view.take_observation(observation)
-
         topics = {WARNINGS: feed.warning, OBSERVATIONS: feed.observation, HEALTH: feed.health}
         live: LiveServer
         reader = Reader(
@@ -98,33 +91,49 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         live = LiveServer(
             view=view,
             access=access,
+            proxies=proxies,
             clock=opened.clock,
             position=lambda: position(reader.positions),
             partitions=load()[OBSERVATIONS].partitions,
             slow_bytes=own.slow_bytes,
             metrics=opened.registry,
         )
-        tasks.append(opened.tasks.create_task(reader.run(boot.positions)))
         caught_up = opened.health.check("view", max_age=float("inf"))
         listening = opened.health.check("http", max_age=float("inf"))
         opened.started.ok()
-        await reader.caught_up.wait()
-        caught_up.ok()
-        tasks.append(opened.tasks.create_task(live.turn(own.values_s, own.heartbeat_s)))
-        closing = opened.tasks.create_task(_close(live, stop))
-        await serve_http(
-            http.app(view, access, reads),
-            host=settings.bind,
-            port=own.port,
-            stop=stop,
-            ready=listening.ok,
-            ws=live.connection,
-            proxy_headers=True,
-            forwarded_allow_ips=own.trusted_proxies,
-        )
-        await closing
+        tasks = [opened.tasks.create_task(sensors.run({}))]
+        positions = await room.until_stopped(_boot(view, reads, sensors), stop)
+        if positions is not None:
+            tasks.append(opened.tasks.create_task(reader.run(positions)))
+        if positions is not None and await room.until_stopped(reader.caught_up.wait(), stop):
+            caught_up.ok()
+            tasks.append(opened.tasks.create_task(live.turn(own.values_s, own.heartbeat_s)))
+            closing = opened.tasks.create_task(_close(live, stop))
+            await serve_http(
+                http.app(view, access, reads),
+                host=settings.bind,
+                port=own.port,
+                stop=stop,
+                ready=listening.ok,
+                ws=live.connection,
+                proxy_headers=True,
+                forwarded_allow_ips=own.trusted_proxies,
+            )
+            await closing
         for task in tasks:
             task.cancel()
+
+
+async def _boot(view: View, reads: Reads, sensors: Reader) -> Mapping[TopicPartition, int]:
+    """Fill the view with what history holds; returns up to where that is."""
+    await sensors.caught_up.wait()
+    streets = [region.code for region in view.regions]
+    boot = await database.retrying(lambda: reads.boot(streets, view.sensors), what="read history")
+    for body in boot.warnings:
+        view.take_warning(Warning.model_validate_json(body), body.encode())
+    for observation in boot.observations:
+        view.take_observation(observation)
+    return boot.positions
 
 
 async def _close(live: LiveServer, stop: asyncio.Event) -> None:
@@ -136,6 +145,13 @@ def position(positions: Mapping[TopicPartition, int]) -> str:
     """Return the opaque position of a view: how far `city.warnings` has been read."""
     offsets = [offset for tp, offset in sorted(positions.items()) if tp.topic == WARNINGS]
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(offsets)).decode()
+
+
+def _proxies(listed: str) -> Proxies:
+    try:
+        return Proxies(listed)
+    except ValueError as error:
+        raise Misconfigured(f"TONGGUAN_GATEWAY__TRUSTED_PROXIES: {error}; give addresses and networks, separated by commas") from error
 
 
 def _tokens(secrets: Path | None) -> dict[str, str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib import resources
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 
 from schemas.regions import Region
 from services.gateway.domain.access import Access, Scope
@@ -130,6 +133,21 @@ def _add_errors(public: FastAPI) -> None:
 
     for kind in answers:
         public.add_exception_handler(kind, answer)
+    public.add_exception_handler(HTTPException, _http_problem)
+    public.add_exception_handler(RequestValidationError, _bad_request)
+
+
+async def _http_problem(_: Request, error: Exception) -> Response:
+    """What the framework itself refuses: a path or a method that is not there."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    code = HTTPStatus(error.status_code).name.lower()
+    return _problem(error.status_code, code, str(error.detail), dict(error.headers or {}))
+
+
+async def _bad_request(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
+    places = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+    return _problem(422, "bad_request", "; ".join(places), {})
 
 
 def _problem(status: int, code: str, detail: str, headers: dict[str, str]) -> Response:

@@ -20,6 +20,7 @@ from websockets.server import ServerProtocol
 
 from schemas.live import Hello
 from services.gateway.domain.access import Access
+from services.gateway.domain.proxies import Proxies
 from services.gateway.domain.view import View
 from services.gateway.errors import Forbidden, Unauthorised
 from services.kit import logs
@@ -53,17 +54,29 @@ class LiveServer:
     """All live sessions of a node. What a client gets is written without waiting for it; one that does not read is cut."""
 
     def __init__(
-        self, *, view: View, access: Access, clock: Clock, position: Callable[[], str], partitions: int, slow_bytes: int, metrics: CollectorRegistry
+        self,
+        *,
+        view: View,
+        access: Access,
+        proxies: Proxies,
+        clock: Clock,
+        position: Callable[[], str],
+        partitions: int,
+        slow_bytes: int,
+        metrics: CollectorRegistry,
     ) -> None:
         self.handler_tasks: set[asyncio.Task[None]] = set()
         self.all_connections: set[ServerConnection] = set()
         self._view = view
         self._access = access
+        self._proxies = proxies
         self._clock = clock
         self._position = position
         self._partitions = partitions
         self._slow_bytes = slow_bytes
         self._watchers: dict[str, set[ServerConnection]] = {}
+        self._snapshots: dict[ServerConnection, int] = {}
+        """Bytes of the snapshot that a client may still be reading: they may wait besides `slow_bytes`, or no large region could be watched."""
         self._serving = False
         self._open = Gauge("tongguan_live_sessions", "Live sessions", registry=metrics)
         self._frames = Counter("tongguan_live_frames", "Frames written to live sessions", ["type"], registry=metrics)
@@ -84,7 +97,7 @@ class LiveServer:
         """Live through one connection, from its handshake on."""
         try:
             async with asyncio.timeout(HELLO_S):
-                await connection.handshake(_check_request)
+                await connection.handshake(self._check_request)
             if connection.protocol.state is not State.OPEN:
                 return
             self.all_connections.add(connection)
@@ -92,7 +105,7 @@ class LiveServer:
             async with connection:
                 await self._session(connection)
         except (TimeoutError, ConnectionClosed, OSError) as error:
-            _log.debug("live_session_ended", address=_address(connection), error=repr(error))
+            _log.debug("live_session_ended", address=self._address(connection), error=repr(error))
         finally:
             self.all_connections.discard(connection)
             if connection.protocol.state is not State.CLOSED:
@@ -111,7 +124,7 @@ class LiveServer:
                 raise Refused(BAD_HELLO, "nothing is expected after the hello")
         except Refused as refused:
             self._closed.labels(refused.code).inc()
-            _log.warning("live_refused", address=_address(connection), code=refused.code, reason=refused.reason)
+            _log.warning("live_refused", address=self._address(connection), code=refused.code, reason=refused.reason)
             await connection.close(refused.code, refused.reason)
         finally:
             if region is not None:
@@ -131,15 +144,18 @@ class LiveServer:
             raise Refused(UNAUTHORISED, str(error)) from error
         except Forbidden as error:
             raise Refused(FORBIDDEN, str(error)) from error
-        self._write({connection}, self._view.snapshot(hello.region, self._position(), self._clock.now()), "snapshot")
+        snapshot = self._view.snapshot(hello.region, self._position(), self._clock.now())
+        self._snapshots[connection] = len(snapshot)
+        self._write({connection}, snapshot, "snapshot")
         self._view.watch(hello.region)
         self._watchers.setdefault(hello.region, set()).add(connection)
         self._open.inc()
-        _log.info("live_session", address=_address(connection), region=hello.region)
+        _log.info("live_session", address=self._address(connection), region=hello.region)
         return hello.region
 
     def _leave(self, connection: ServerConnection, region: str) -> None:
         self._open.dec()
+        self._snapshots.pop(connection, None)
         watchers = self._watchers[region]
         watchers.discard(connection)
         if not watchers:
@@ -165,14 +181,17 @@ class LiveServer:
         broadcast(connections, frame, text=True)
         self._frames.labels(kind).inc(len(connections))
         for connection in connections:
-            if connection.transport.get_write_buffer_size() > self._slow_bytes:
+            waiting = connection.transport.get_write_buffer_size()
+            if waiting > self._slow_bytes + self._snapshots.get(connection, 0):
                 self._cut(connection)
+            elif waiting <= self._slow_bytes:
+                self._snapshots.pop(connection, None)
 
     def _cut(self, connection: ServerConnection) -> None:
         """End a connection that does not read: what waits for it is thrown away, so a close frame would never arrive."""
         if not connection.transport.is_closing():
             self._closed.labels(TOO_SLOW).inc()
-            _log.warning("live_cut_slow", address=_address(connection), waiting=connection.transport.get_write_buffer_size())
+            _log.warning("live_cut_slow", address=self._address(connection), waiting=connection.transport.get_write_buffer_size())
             connection.transport.abort()
 
     async def turn(self, values_s: float, heartbeat_s: float) -> None:
@@ -194,18 +213,18 @@ class LiveServer:
         if closing:
             await asyncio.wait(closing, timeout=1.5)
 
+    def _check_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Refuse another path, and a page of another origin (a browser says which; other clients say none)."""
+        if request.path.partition("?")[0] != PATH:
+            return connection.respond(404, f"the live socket is at {PATH}\n")
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
+            _log.warning("live_other_origin", address=self._address(connection), origin=origin[:200])
+            return connection.respond(403, "pages of another origin may not connect\n")
+        return None
 
-def _check_request(connection: ServerConnection, request: Request) -> Response | None:
-    """Refuse another path, and a page of another origin (a browser says which; other clients say none)."""
-    if request.path.partition("?")[0] != PATH:
-        return connection.respond(404, f"the live socket is at {PATH}\n")
-    origin = request.headers.get("Origin")
-    if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
-        _log.warning("live_other_origin", address=_address(connection), origin=origin[:200])
-        return connection.respond(403, "pages of another origin may not connect\n")
-    return None
-
-
-def _address(connection: ServerConnection) -> str:
-    address = connection.remote_address
-    return str(address[0]) if address else "unknown"
+    def _address(self, connection: ServerConnection) -> str:
+        peer, request = connection.remote_address, connection.request
+        if not peer:
+            return "unknown"
+        return self._proxies.client(str(peer[0]), request.headers.get_all("X-Forwarded-For") if request else ())

@@ -19,7 +19,7 @@ class GatewaySettings(AdminSettings):
     """How often values are sent, the newest of each series."""
     heartbeat_s: float = Field(default=1.0, gt=0)
     slow_bytes: int = Field(default=4 << 20, ge=1024)
-    """A client for which so much waits to be written is cut."""
+    """A client for which so much waits to be written, besides its snapshot, is cut."""
 
 
 class Settings(CommonSettings):

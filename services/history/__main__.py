@@ -7,5 +7,4 @@ from services.history.settings import Settings
 from services.kit import room
 
 if __name__ == "__main__":
-    settings = Settings()
-    room.run("history", settings, lambda stop: serve(settings, stop))
+    room.run("history", Settings, serve)

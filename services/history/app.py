@@ -14,14 +14,15 @@ from services.kit.topics import OBSERVATIONS, WARNINGS
 _log = logs.get(__name__)
 
 PARTITIONS_S = 3_600
-"""How often partitions are made ahead: a week of them is there, so that many turns may fail."""
+"""How often partitions are made ahead and old ones dropped: a week of them is there, so that many turns may fail."""
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Run until `stop`."""
     async with room.opened(ROOM, settings, settings.history.admin_port, stop) as opened:
         store = Store(opened.pool)
-        await database.retrying(store.make_partitions, what="make partitions")
+        if await room.until_stopped(database.retrying(store.make_partitions, what="make partitions"), stop) is None:
+            return
         worker = HistoryWorker(store, opened.health.check("writes", max_age=float("inf")), opened.registry)
         subscription = Subscription(
             bootstrap=settings.kafka,
@@ -32,7 +33,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             ready=opened.health.check("assignment", max_age=10),
         )
         tasks = [
-            opened.tasks.create_task(_make_partitions(store)),
+            opened.tasks.create_task(_keep_partitions(store, settings.history.raw_days)),
             opened.tasks.create_task(consume(subscription, worker)),
         ]
         opened.started.ok()
@@ -41,7 +42,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             task.cancel()
 
 
-async def _make_partitions(store: Store) -> None:
+async def _keep_partitions(store: Store, raw_days: int) -> None:
     while True:
+        if dropped := await database.retrying(lambda: store.drop_partitions(raw_days), what="drop old partitions"):
+            _log.info("old_days_dropped", partitions=dropped, kept_days=raw_days)
         await asyncio.sleep(PARTITIONS_S)
         await database.retrying(store.make_partitions, what="make partitions")

@@ -53,10 +53,9 @@ class HistoryWorker:
             else:
                 warnings += self._warnings_of(records)
         offsets = {tp: records[-1].offset + 1 for tp, records in batches.items()}
+        claims = self._claims  # of this poll: the partitions may be assigned anew while it is tried again
         with self._commits.time():
-            await database.retrying(
-                lambda: self._store.commit(self._claims, offsets, observations, warnings), what="write history", check=self._check
-            )
+            await database.retrying(lambda: self._store.commit(claims, offsets, observations, warnings), what="write history", check=self._check)
         self._check.ok()
         self._observations.inc(len(observations))
         return reached
@@ -66,7 +65,7 @@ class HistoryWorker:
         tick: int | None = None
         for record in records:
             try:
-                value = wire.decode(record.value)
+                value = wire.decode(record.value or b"")
             except msgspec.DecodeError as error:
                 self._pass_over(record, error)
                 continue

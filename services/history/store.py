@@ -78,6 +78,11 @@ class Store:
         )
         return made
 
+    async def drop_partitions(self, days: int) -> int:
+        """Drop the observations of days that are older than `days`; returns how many daily partitions went."""
+        dropped: int = await self._pool.fetchval("select history.drop_partitions((now() at time zone 'UTC')::date - $1::int)", days)
+        return dropped
+
     async def commit(
         self, claims: partitions.Claims, offsets: Mapping[TopicPartition, int], observations: Iterable[Logged], warnings: Sequence[Warning]
     ) -> None:
@@ -121,8 +126,8 @@ def _columns(rows: Sequence[Logged]) -> list[list[object]]:
         [one.street for one in observations],
         [one.domain for one in observations],
         [one.department for one in observations],
-        # Array literals: metrics are codes and values are numbers, so nothing in them needs quoting.
-        ["{" + ",".join(one.values) + "}" for one in observations],
+        # Array literals. Metrics are codes: nothing in them needs escaping, but unquoted one that is called `null` would be none.
+        ["{" + ",".join(f'"{metric}"' for metric in one.values) + "}" for one in observations],
         ["{" + ",".join(map(repr, one.values.values())) + "}" for one in observations],
         [_quality(one) for one in observations],
         [one.origin for one in observations],

@@ -7,5 +7,4 @@ from services.ingest.settings import Settings
 from services.kit import room
 
 if __name__ == "__main__":
-    settings = Settings()
-    room.run("ingest", settings, lambda stop: serve(settings, stop))
+    room.run("ingest", Settings, serve)

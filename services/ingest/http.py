@@ -11,6 +11,7 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, Counter
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from services.ingest.errors import IngestError, TooLarge, TooSlow, Unauthorised
 from services.ingest.intake import Answer, Intake
@@ -28,13 +29,45 @@ refused is kept with its reason in these three); 401 no valid key; 408 too slow;
 """
 _NOT_TAKEN = (503, "not_taken", {"Retry-After": "2"})
 _ANSWERS: dict[type[BaseException], tuple[int, str, dict[str, str]]] = {
-    Unauthorised: (401, "unauthorised", {"WWW-Authenticate": "Bearer"}),
+    Unauthorised: (401, "unauthorised", {"WWW-Authenticate": "Bearer", "Connection": "close"}),
     TooLarge: (413, "too_large", {"Connection": "close"}),
     TooSlow: (408, "too_slow", {"Connection": "close"}),
     ClientDisconnect: (499, "client_gone", {}),  # counted; nobody reads it
     Unavailable: _NOT_TAKEN,
     asyncio.CancelledError: _NOT_TAKEN,
 }
+
+
+LINGER_BYTES = 16 << 20
+LINGER_S = 2.0
+"""How much, and for how long, a client may go on sending what nobody wants before it is cut off."""
+
+
+class _Parting(Response):
+    """An answer before the end of its request, and the last of its connection.
+
+    What the client is still sending is thrown away for a while: closing on unread data resets the connection, and many clients, which
+    read only after they have sent all, would never learn why.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, linger, close."""
+        del scope
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                await _discard(receive)
+        await send({"type": "http.response.body"})
+
+
+async def _discard(receive: Receive) -> None:
+    left = LINGER_BYTES
+    while left > 0:
+        message = await receive()
+        if not message.get("more_body"):
+            return
+        left -= len(message["body"])
 
 
 class Budget:
@@ -90,7 +123,8 @@ async def _answer(request: Request, intake: Intake, keys: Keys, read: Callable[[
         _log.warning(code, address=address, error=str(error), content_length=request.headers.get("content-length"))
         detail = f"nothing is lost, send it again: {str(error) or 'the service stops'}" if status == HTTPStatus.SERVICE_UNAVAILABLE else str(error)
         problem = {"type": f"urn:tongguan:problem:{code}", "title": code, "status": status, "detail": detail}
-        return Response(msgspec.json.encode(problem), status, headers, media_type="application/problem+json")
+        kind_of_answer = _Parting if "Connection" in headers else Response
+        return kind_of_answer(msgspec.json.encode(problem), status, headers, media_type="application/problem+json")
 
 
 async def _read(request: Request, take: Callable[[int], None], limit: int, within_s: float) -> bytes:

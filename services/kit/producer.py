@@ -242,11 +242,14 @@ class _Lane:
         return chunk
 
     async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
-            while self._chunks:
-                await self._send()
-            self._wake.clear()
+        try:
+            while True:
+                await self._wake.wait()
+                while self._chunks:
+                    await self._send()
+                self._wake.clear()
+        finally:
+            self._give_up(list(self._chunks), Unavailable("the producer is closed"))
 
     async def _send(self) -> None:
         taken: list[tuple[_Chunk, int]] = []
@@ -258,10 +261,12 @@ class _Lane:
             if taken:
                 await self._deliver(kafka, batch)
         except asyncio.CancelledError as error:
-            self._give_up([*taken, *((chunk, 0) for chunk in self._chunks)], error)
+            self._give_up([chunk for chunk, _ in taken], error)
             raise
         except Exception as error:  # noqa: BLE001 - a lane must go on: without it its partition takes nothing until the process ends
-            self._give_up(taken, error)
+            # Without a connection nothing that waits here can be sent either.
+            self._give_up([chunk for chunk, _ in taken] or list(self._chunks), error)
+            self._producer.failures.labels(self._topic).inc()
             if kafka is not None and not isinstance(error, MessageSizeTooLargeError | RecordTooLargeError):
                 await self._producer.renew(kafka)
         else:
@@ -297,16 +302,14 @@ class _Lane:
             self._chunks.popleft()
         return taken
 
-    def _give_up(self, taken: list[tuple[_Chunk, int]], error: BaseException) -> None:
-        """Fail the chunks of a batch; when there was no connection at all, all that waits."""
-        chunks = [chunk for chunk, _ in taken] or list(self._chunks)
+    def _give_up(self, chunks: Sequence[_Chunk], error: BaseException) -> None:
+        """Tell the callers of some chunks, the first that wait among them, that these are not on Kafka."""
         problem = error if isinstance(error, Unavailable) else Unavailable(f"Kafka did not acknowledge records for {self._topic}: {error!r}")
         for chunk in chunks:
             self._drop(chunk)
             chunk.fail(problem)
             if self._chunks and self._chunks[0] is chunk:
                 self._chunks.popleft()
-        self._producer.failures.labels(self._topic).inc()
 
     def _drop(self, chunk: _Chunk) -> None:
         self._bytes -= sum(record.size for record in chunk.records)

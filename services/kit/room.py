@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import uvloop
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, disable_created_metrics
+from pydantic import ValidationError
 
 from schemas.envelope import EventType, to_headers
 from schemas.health import Heartbeat
@@ -50,25 +51,41 @@ class Room:
     """To be renewed once the service has added its checks: before that it is not ready."""
 
 
-def run(name: str, settings: CommonSettings, service: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Run a service until SIGTERM or SIGINT; the process's exit code says whether it ended well."""
-    logs.configure(name, settings.node, settings.log_level)
+S = TypeVar("S", bound=CommonSettings)
+
+
+def run(name: str, load: Callable[[], S], service: Callable[[S, asyncio.Event], Awaitable[None]]) -> None:
+    """Run a service with the settings that `load` returns until SIGTERM or SIGINT; the process's exit code says whether it ended well."""
+    logs.configure(name, "starting", "info")
 
     async def main() -> None:
+        settings = _settings(load)
+        logs.configure(name, settings.node, settings.log_level)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await service(stop)
+        await service(settings, stop)
 
     try:
         uvloop.run(main())
     except Exception as error:  # noqa: BLE001 - the process ends with it
         causes = list(_causes(error))
         for cause in causes:
-            _log.critical("misconfigured" if isinstance(cause, Misconfigured) else "crashed", error=str(cause), exc_info=cause)
+            if isinstance(cause, Misconfigured):
+                _log.critical("misconfigured", error=str(cause))
+            else:
+                _log.critical("crashed", error=str(cause), exc_info=cause)
         # The log has said it all: a traceback besides would only hide it.
         raise SystemExit(EXIT_MISCONFIGURED if any(isinstance(cause, Misconfigured) for cause in causes) else 1) from None
+
+
+def _settings(load: Callable[[], S]) -> S:
+    try:
+        return load()
+    except ValidationError as error:
+        lines = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise Misconfigured(f"settings (TONGGUAN_… or the file named by TONGGUAN_SETTINGS): {lines}") from error
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -87,7 +104,7 @@ async def opened(name: str, settings: CommonSettings, admin_port: int, stop: asy
     `role` is the database role that its sessions take.
     """
     clock = SystemClock()
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)

@@ -6,13 +6,24 @@ A room's own settings are a table of the file (`[ingest]`) and have two undersco
 from __future__ import annotations
 
 import os
+import re
 import socket
+import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from schemas.base import Code
+from services.kit.errors import Misconfigured
+
 SETTINGS_FILE = "TONGGUAN_SETTINGS"
+
+
+def _node() -> str:
+    """Return a name for this process, whatever its machine is called."""
+    host = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname().partition(".")[0]).strip("-")[:40]
+    return f"{host or 'node'}-{os.getpid()}"
 
 
 class AdminSettings(BaseModel):
@@ -37,7 +48,7 @@ class CommonSettings(BaseSettings):
     bind: str = "127.0.0.1"
     """Address on which the public ports listen; admin ports listen on `admin_bind`."""
     admin_bind: str = "127.0.0.1"
-    node: str = Field(default_factory=lambda: f"{socket.gethostname().split('.')[0][:40]}-{os.getpid()}")
+    node: Code = Field(default_factory=_node)
     """Names this process among its like."""
     log_level: str = "info"
 
@@ -50,10 +61,15 @@ class CommonSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read arguments first, then the environment, then the file."""
+        """Read arguments first, then the environment, then the file. Raises `Misconfigured` when the file cannot be read."""
         del dotenv_settings, file_secret_settings
         file = os.environ.get(SETTINGS_FILE)
         sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
         if file:
-            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
+            if not Path(file).is_file():
+                raise Misconfigured(f"{SETTINGS_FILE} names {file}, which is not there")
+            try:
+                sources.append(TomlConfigSettingsSource(settings_cls, toml_file=file))
+            except tomllib.TOMLDecodeError as error:
+                raise Misconfigured(f"{file}: is not TOML: {error}") from error
         return tuple(sources)

@@ -7,5 +7,4 @@ from services.rules.app import serve
 from services.rules.settings import Settings
 
 if __name__ == "__main__":
-    settings = Settings()
-    room.run("rules", settings, lambda stop: serve(settings, stop))
+    room.run("rules", Settings, serve)

@@ -105,11 +105,14 @@ class View:
     # -- records in
 
     def take_sensor(self, sensor: Sensor) -> None:
-        """Take a sensor's newest version."""
+        """Take a sensor's newest version; one that says nothing new (ingest sends all of them daily) is told to nobody."""
         body = (
             LiveSensor(id=sensor.id, name=sensor.name, street=sensor.street, domain=sensor.domain, metrics=sensor.metrics).model_dump_json().encode()
         )
+        known = self._sensors.get(sensor.id)
         self._sensors[sensor.id] = (sensor, body)
+        if known is not None and known[1] == body:
+            return
         for pending in self._watched(sensor.street):
             pending.sensors.append(body)
 
@@ -141,6 +144,10 @@ class View:
             if newest is not None and record.end < newest.end:
                 continue
             quality = record.quality.get(metric, Quality.GOOD.value)
+            if newest is not None and newest.street != record.street:
+                # The sensor has moved: those who watched its old street see no value of the new one.
+                for pending in self._watched(newest.street):
+                    pending.values.pop(key, None)
             self._values[key] = _Newest(record.street, record.end, value, quality, record.received, record.origin)
             for values in watched:
                 values[key] = None

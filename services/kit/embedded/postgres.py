@@ -68,7 +68,6 @@ def settings(plan: PostgresPlan) -> dict[str, str]:
         "log_checkpoints": "off",
         "logging_collector": "off",
         "password_encryption": "scram-sha-256",
-        "createrole_self_grant": "set",  # who makes a role (migrations: the reader's) may take it, as before version 16
     }
 
 

@@ -6,6 +6,9 @@ from typing import Any
 from schemas.observation import Measurement
 from services.cli import banner
 from services.cli.credentials import Credentials
+from services.kit.city import load as load_city
+from services.kit.city import rules as city_rules
+from services.kit.city import sensors as city_sensors
 
 
 def facts(**changed: Any) -> banner.Facts:
@@ -17,7 +20,7 @@ def facts(**changed: Any) -> banner.Facts:
         "places": [banner.Place("620100", "兰州市"), banner.Place("620102001", "示例街道")],
         "departments": [banner.Place("water", "供水集团")],
         "credentials": Credentials({"water": "tgk_w"}, {"620100": "tgr_a", "620102001": "tgr_b"}),
-        "sample": banner.Sample("pipe-1", "water", "flow"),
+        "sample": banner.Sample("pipe-1", "water", "flow", 12.5, None),
         "data": Path("/data"),
         "kept": False,
         "feed": "replayed",
@@ -65,3 +68,22 @@ def test_the_cap_is_what_the_topics_may_keep():
 
     kept = sum((topic.retention_bytes or 0) * topic.partitions for topic in topics.load().values())
     assert kept <= banner.KAFKA_CAP_GB * 1e9 * 1.1
+
+
+def test_the_first_event_meets_a_rule_by_one_reading():
+    folder = Path(__file__).parents[3] / "cities" / "620100"
+    city = load_city(folder)
+    rules, bad = city_rules(folder)
+    sample = banner.sample_of(city_sensors(folder, city), rules, city.regions)
+    assert bad == []
+    assert sample is not None
+    (rule,) = (rule for rule in rules if rule.name.zh == sample.warns)
+    assert any(step.up.limit == sample.value and step.up.readings == 1 and step.up.dwell is None for step in rule.tiers.values())
+
+
+def test_a_city_without_rules_still_has_a_first_event():
+    folder = Path(__file__).parents[3] / "cities" / "620100"
+    city = load_city(folder)
+    sensors = city_sensors(folder, city)
+    assert banner.sample_of(sensors, [], city.regions) == banner.Sample(sensors[0].id, sensors[0].department, "flow", 12.5, None)
+    assert banner.sample_of([], [], city.regions) is None

@@ -52,13 +52,14 @@ async def until(true: object, limit: float = 10.0) -> None:
 
 @contextlib.asynccontextmanager
 async def bench(folder: Path) -> AsyncIterator[Bench]:
-    async with asyncio.TaskGroup() as tasks:
-        made = Bench(folder, tasks)
-        try:
-            yield made
-        finally:
-            made.supervisor.kill_all()
-    made.supervisor.close()
+    with contextlib.ExitStack() as after:
+        async with asyncio.TaskGroup() as tasks:
+            made = Bench(folder, tasks)
+            after.callback(made.supervisor.close)
+            try:
+                yield made
+            finally:
+                made.supervisor.kill_all()
 
 
 async def test_a_killed_child_comes_back_and_that_is_said_with_the_cause(tmp_path: Path):

@@ -101,7 +101,9 @@ def test_a_reading_is_of_now_and_says_that_it_is_replayed():
     body = json.loads(made.body)
     assert (body["id"], body["type"], body["source"]) == ("abc-2-95", EventType.OBSERVATION, "/departments/water/replay/water-flow")
     assert datetime.fromisoformat(body["time"]) == NOW
-    assert Measurement.model_validate(body["data"]) == Measurement(sensor="lz-1", values={"flow": 51.53}, end=NOW, origin=Origin.REPLAYED)
+    assert Measurement.model_validate_json(json.dumps(body["data"])) == Measurement(
+        sensor="lz-1", values={"flow": 51.53}, end=NOW, origin=Origin.REPLAYED
+    )
     assert isinstance(made, Event)
     assert made.place == 95
 

@@ -48,7 +48,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str):
 
 
 def test_a_file_that_is_missing_or_not_named(tmp_path: Path):
-    with pytest.raises(Misconfigured, match="none.json"):
+    with pytest.raises(Misconfigured, match=r"none\.json"):
         load(tmp_path / "none.json")
     with pytest.raises(Misconfigured, match="TONGGUAN_SECRETS is not set"):
         load(None)

@@ -86,7 +86,7 @@ SENSORS = ("s1", "s2", "s3")
 RULES = ("r1", "r2", "r3")
 HOUR, MINUTE = 3600.0, 60.0
 
-_ways = st.one_of(
+_ways: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
     st.integers(1, 3).map(lambda readings: {"readings": readings}),
     st.sampled_from([1, 3, 5, 10, 20, 60, 240]).map(lambda dwell: {"for": timedelta(seconds=dwell)}),
@@ -99,7 +99,7 @@ def rules(draw: st.DrawFn, id_: str, version: int) -> Rule:
     above = draw(st.booleans())
     tiers = [tier for tier in TIERS if draw(st.booleans())] or [draw(st.sampled_from(TIERS))]
     ups = sorted(draw(st.lists(st.sampled_from(LIMITS), min_size=len(tiers), max_size=len(tiers))), reverse=not above)
-    steps = {}
+    steps: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
     for tier, up in zip(tiers, ups, strict=True):
         down = draw(st.sampled_from([limit for limit in LIMITS if (limit <= up if above else limit >= up)]))
         steps[tier] = ({"limit": up, **draw(_ways)}, {"limit": down, **draw(_ways)})

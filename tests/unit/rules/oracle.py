@@ -82,19 +82,21 @@ class TierLife:
 
     def _counted(self) -> Flip | None:
         count = self.way.readings
-        for at in range(len(self.readings)):
-            row = self.readings[: at + 1][-count:]
-            if len(row) == count and all(self.past(reading) for reading in row):
-                return self._turn(Flip(row[-1].end, True, self.tier, row[-1], self.way), self.readings[at + 1 :])
+        for at in range(count, len(self.readings) + 1):
+            row = self.readings[at - count : at]
+            if all(self.past(reading) for reading in row):
+                return self._turn(Flip(row[-1].end, True, self.tier, row[-1], self.way), self.readings[at:])
         return None
 
     def _lasted(self, until: int) -> Flip | None:
         dwell = (self.way.dwell or timedelta()) // timedelta(microseconds=1)
         for at, first in enumerate(self.readings):
+            begins = self.past(first) and (at == 0 or not self.past(self.readings[at - 1]))
+            if not begins:
+                continue
             due = first.end + dwell
             inside = [reading for reading in self.readings[at:] if reading.end < due]
-            begins = at == 0 or not self.past(self.readings[at - 1])
-            if begins and all(self.past(reading) for reading in inside):
+            if all(self.past(reading) for reading in inside):
                 return None if due > until else self._turn(Flip(due, False, self.tier, inside[-1], self.way), self.readings[at + len(inside) :])
         return None
 

@@ -8,7 +8,9 @@ from uuid import UUID
 import pytest
 
 from schemas import wire
-from schemas.rule import Rule
+from schemas.base import Domain, Origin
+from schemas.observation import Statistic
+from schemas.rule import Direction, Rule
 from schemas.tiers import Tier
 from schemas.warning import Change, Evidence, Warning, WarningState  # noqa: A004 - the field's own word
 from schemas.wire import from_micros
@@ -52,7 +54,7 @@ def test_a_warning_says_all_of_itself():
         sensor="s1",
         sensor_name=name("测点"),
         street=HERE,
-        domain="water",
+        domain=Domain.WATER,
         department="d",
         state=WarningState.OPEN,
         tier=Tier.YELLOW,
@@ -60,15 +62,15 @@ def test_a_warning_says_all_of_itself():
         change=Change.OPENED,
         began_at=from_micros(at(3)),
         changed_at=from_micros(at(3)),
-        origin="real",
+        origin=Origin.REAL,
         evidence=Evidence(
             metric="flow",
             value=81.5,
             unit="mg/m3",
             limit=80,
-            direction="above",
+            direction=Direction.ABOVE,
             readings=1,
-            statistic="instant",
+            statistic=Statistic.INSTANT,
             period_s=0,
             standard="GB 1",
             clears_at=70,
@@ -286,7 +288,7 @@ def test_a_rule_no_longer_applies_to_a_sensor_that_was_changed():
 
 def test_a_warning_keeps_the_origin_of_its_first_reading():
     partition = started(rule(SIMPLE))
-    warnings = feed(partition, changed(reading(1, flow=90), origin="exercise"), changed(reading(2, flow=0), origin="real"))
+    warnings = feed(partition, changed(reading(1, flow=90), origin="exercise"), changed(reading(2, flow=0), origin=Origin.REAL))
     assert [one.origin.value for one in warnings] == ["exercise", "exercise"]
 
 

@@ -1,0 +1,146 @@
+"""Alerts as a process and its tables: whoever should be told of a revision is told once, through kill -9."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+import pytest
+from aiokafka import TopicPartition
+from asyncpg.exceptions import InsufficientPrivilegeError
+
+from schemas.notification import Notification
+from schemas.tiers import TIERS, Tier
+from schemas.warning import Warning  # noqa: A004 - the field's own word
+from services.alerts.domain.routing import route
+from services.alerts.store import Store
+from services.gateway.reads import ROLE, Reads
+from services.kit import database as kit_database
+from services.kit.errors import Fenced
+from services.kit.producer import Producer
+from services.kit.topics import NOTIFICATIONS, WARNINGS
+from tests.integration.parts import Servers, Service, Tape, eventually
+from tests.integration.rooms import publish_warnings, write_city
+from tests.unit.gateway.city import CITY, DISTRICT, NOW, OTHER_STREET, STREET, STREETS, TREE, warning
+
+W, V = TopicPartition(WARNINGS, 0), TopicPartition(WARNINGS, 1)
+ROUNDS = 60
+
+
+def notified(one: Warning) -> Iterator[Notification]:
+    return route(one, TREE, NOW)
+
+
+@pytest.fixture(autouse=True)
+async def empty(pool: asyncpg.Pool) -> None:
+    await pool.execute("truncate alerts.notifications, alerts.warnings, alerts.partitions, alerts.outbox")
+
+
+async def kept(pool: asyncpg.Pool) -> dict[UUID, Notification]:
+    rows = await pool.fetch("select id, body from alerts.notifications")
+    return {row["id"]: Notification.model_validate_json(row["body"]) for row in rows}
+
+
+async def test_each_revision_is_told_once_whenever_alerts_is_killed(
+    servers: Servers, pool: asyncpg.Pool, database: str, producer: Producer, start: Callable[..., Service], tmp_path: Path
+):
+    city = write_city(tmp_path / "city")
+    run: Callable[[], Service] = lambda: start(  # noqa: E731
+        "alerts", TONGGUAN_KAFKA=servers.kafka, TONGGUAN_DATABASE=database, TONGGUAN_CITY=str(city)
+    )
+    dice = random.Random(5)
+    streets = (*STREETS, "123456")
+    warnings: dict[tuple[UUID, int], Warning] = {}
+    tape = await Tape.of(servers.kafka, NOTIFICATIONS)
+
+    async def publish() -> None:
+        peaks: dict[int, Tier] = {}
+        for at in range(ROUNDS):
+            told = []
+            for number in range(1, 9):
+                tier = dice.choice(TIERS)
+                peak = peaks[number] = max(tier, peaks.get(number, tier), key=TIERS.index)
+                told.append(warning(number, at + 1, street=streets[number % 4], tier=tier, peak=peak, change="raised" if at else "opened"))
+            warnings.update({(one.id, one.rev): one for one in told})
+            await publish_warnings(producer, [*told, b"no warning", *dice.choices(list(warnings.values()), k=4)])
+            await asyncio.sleep(0.2)
+
+    first = run()
+    await first.ready()
+    publishing = asyncio.create_task(publish())
+    await asyncio.sleep(dice.uniform(0.5, 2))
+    first.kill()
+    second = run()
+    await second.ready()
+    await asyncio.sleep(dice.uniform(0.1, 1))
+    second.kill()
+    await publishing
+    last = run()
+    expected = {one.id: one for each in warnings.values() for one in notified(each)}
+
+    async def complete() -> bool:
+        counts = "select (select count(*) from alerts.notifications) as kept, (select count(*) from alerts.outbox) as waiting"
+        row = await pool.fetchrow(counts)
+        return row is not None and (row["kept"], row["waiting"]) == (len(expected), 0)
+
+    await eventually(complete, f"{len(expected)} notifications")
+    rows = await kept(pool)
+    assert {id_: one.model_copy(update={"decided_at": NOW}) for id_, one in rows.items()} == expected
+    published: dict[UUID, Notification] = {}
+    for record in await tape.records():
+        one = Notification.model_validate_json(record.value or b"")
+        assert record.key == str(one.warning).encode()
+        assert published.setdefault(one.id, one) == one
+    assert published == rows
+    assert last.problems() == []
+    assert last.stop() == 0
+    assert last.events("crashed") == []
+
+
+async def test_a_revision_that_is_not_newer_is_told_to_nobody(pool: asyncpg.Pool):
+    store = Store(pool)
+    claims = await store.take([W])
+    assert await store.commit(claims, {W: 1}, [warning(1, 2, tier="red"), warning(1, 1)], notified) == 3
+    assert await store.commit(claims, {W: 2}, [warning(1, 2, tier="red"), warning(1, 1), warning(2, 1)], notified) == 1
+    assert {(one.warning.int, one.warning_rev) for one in (await kept(pool)).values()} == {(1, 2), (2, 1)}
+    assert await pool.fetchval("select count(*) from alerts.outbox") == 4
+
+
+async def test_a_poll_of_an_older_owner_tells_nobody(pool: asyncpg.Pool):
+    store = Store(pool)
+    old = await store.take([W, V])
+    await store.take([V])
+    with pytest.raises(Fenced):
+        await store.commit(old, {W: 1, V: 1}, [warning()], notified)
+    for table in ("notifications", "warnings", "outbox"):
+        assert await pool.fetchval(f"select count(*) from alerts.{table}") == 0
+
+
+async def test_readers_see_their_desks_and_streets_only_and_no_table(pool: asyncpg.Pool, database: str):
+    store = Store(pool)
+    claims = await store.take([W])
+    await store.commit(claims, {W: 1}, [warning(at, tier="red", street=street) for at, street in enumerate(STREETS, 1)], notified)
+    reader = await kit_database.open_pool(database, role=ROLE)
+    try:
+        reads = Reads(reader)
+
+        async def seen(recipient: str, streets: list[str], most: int = 200) -> set[tuple[str, str]]:
+            found = [json.loads(body) for body in await reads.notifications([f"region/{recipient}"], streets, most)]
+            return {(one["recipient"], one["street"]) for one in found}
+
+        assert await seen(CITY, list(STREETS)) == {(f"region/{CITY}", street) for street in STREETS}
+        assert await seen(CITY, [STREET]) == {(f"region/{CITY}", STREET)}
+        assert await seen(STREET, [STREET]) == {(f"region/{STREET}", STREET)}
+        assert await seen(STREET, [OTHER_STREET]) == set()
+        assert await seen(DISTRICT, []) == set()
+        assert len(await seen(CITY, list(STREETS), 2)) == 2
+        for table in ("alerts.notifications", "alerts.warnings", "alerts.outbox"):
+            with pytest.raises(InsufficientPrivilegeError):
+                await reader.fetch(f"select * from {table}")
+    finally:
+        reader.terminate()

@@ -1,0 +1,281 @@
+"""The live view: what becomes of records, who is told, and that frames are what `schemas.live` says."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import live
+from schemas.health import Heartbeat
+from schemas.warning import Warning  # noqa: A004 - the field's own word
+from schemas.wire import from_micros
+from services.gateway.domain import view as module
+from services.gateway.domain.view import View
+from tests.unit.gateway.city import (
+    CITY,
+    DISTRICT,
+    MICROS,
+    NOW,
+    OTHER_DISTRICT,
+    OTHER_STREET,
+    PARENTS,
+    SIBLING,
+    STREET,
+    STREETS,
+    TREE,
+    name,
+    observation,
+    sensor,
+    warning,
+)
+
+POSITION = "cG9z"
+
+
+def take(view: View, *warnings: Warning) -> None:
+    for one in warnings:
+        view.take_warning(one, one.model_dump_json().encode())
+
+
+def snapshot(view: View, region: str) -> live.Snapshot:
+    return live.Snapshot.model_validate_json(view.snapshot(region, POSITION, NOW))
+
+
+def delta(view: View, region: str, *, values: bool = True) -> live.Delta | None:
+    frame = view.delta(region, POSITION, NOW, values=values)
+    return None if frame is None else live.Delta.model_validate_json(frame)
+
+
+def watching(*regions: str) -> View:
+    view = View(TREE)
+    for region in regions or PARENTS:
+        view.watch(region)
+    return view
+
+
+def live_value(seconds: float = 0, value: float = 1.0, **fields: Any) -> live.LiveValue:
+    end = from_micros(MICROS + round(seconds * 1e6))
+    whole = {"sensor": "s1", "metric": "flow", "statistic": "instant", "period_s": 0, "quality": "good", "origin": "real"}
+    whole |= {"value": value, "at": end, "received_at": end + timedelta(seconds=0.35)}
+    return live.LiveValue.model_validate(whole | fields)
+
+
+def live_sensor(id_: str = "s1", street: str = STREET) -> live.LiveSensor:
+    one = sensor(id_, street)
+    return live.LiveSensor(id=one.id, name=one.name, street=one.street, domain=one.domain, metrics=one.metrics)
+
+
+def live_region(code: str) -> live.LiveRegion:
+    return live.LiveRegion(code=code, level=TREE[code].level, name=TREE[code].name)
+
+
+def test_a_snapshot_is_all_that_is_true_of_its_region():
+    view = View(TREE)
+    view.take_sensor(sensor())
+    view.take_sensor(sensor("s2", OTHER_STREET))
+    take(view, warning(1), warning(2, street=OTHER_STREET), warning(3), warning(3, 2, state="cleared"))
+    view.take_observation(observation(flow=2.5, quality={"flow": "over_range"}))
+    view.take_observation(observation(seconds=1, period=60, statistic="mean", flow=-3e-7))
+    view.take_observation(observation("s2", street=OTHER_STREET))
+    expected = live.Snapshot(
+        server_time=NOW,
+        position=POSITION,
+        region=live_region(STREET),
+        path=(live_region(STREET), live_region(DISTRICT), live_region(CITY)),
+        children=(),
+        sensors=(live_sensor(),),
+        warnings=(warning(1),),
+        values=(live_value(0, 2.5, quality="over_range"), live_value(1, -3e-7, statistic="mean", period_s=60)),
+    )
+    assert snapshot(view, STREET) == expected
+    city = snapshot(view, CITY)
+    assert [region.code for region in city.children] == [DISTRICT, OTHER_DISTRICT]
+    assert city.warnings == (warning(1), warning(2, street=OTHER_STREET))
+    assert {one.id for one in city.sensors} == {one.sensor for one in city.values} == {"s1", "s2"}
+
+
+def test_a_snapshot_of_nothing_is_one():
+    empty = snapshot(View(TREE), CITY)
+    assert (empty.sensors, empty.warnings, empty.values) == ((), (), ())
+
+
+@pytest.mark.parametrize("street", STREETS)
+def test_only_the_regions_on_the_path_are_told(street: str):
+    view = watching()
+    take(view, warning(street=street))
+    view.take_sensor(sensor(street=street))
+    view.take_observation(observation(street=street))
+    expected = live.Delta(
+        server_time=NOW, position=POSITION, warnings=(warning(street=street),), values=(live_value(),), sensors=(live_sensor(street=street),)
+    )
+    for region in PARENTS:
+        assert delta(view, region) == (expected if region in TREE.path(street) else None)
+        assert delta(view, region) is None
+
+
+def test_what_stands_in_no_region_is_the_citys():
+    view = watching()
+    take(view, warning(street="123456"))
+    assert delta(view, CITY) is not None
+    assert all(delta(view, region) is None for region in PARENTS if region != CITY)
+    assert len(snapshot(view, CITY).warnings) == 1
+    assert all(not snapshot(view, region).warnings for region in PARENTS if region != CITY)
+
+
+def test_a_sensor_that_says_nothing_new_is_told_to_nobody():
+    view = watching()
+    view.take_sensor(sensor())
+    assert delta(view, STREET) is not None
+    view.take_sensor(sensor(version=2))
+    assert delta(view, STREET) is None
+    view.take_sensor(sensor().model_copy(update={"name": name("new")}))
+    assert delta(view, STREET) is not None
+
+
+def test_of_a_sensor_that_moves_its_old_street_learns_no_value_of_the_new_one():
+    view = watching()
+    view.take_observation(observation(flow=1.0))
+    view.take_observation(observation(seconds=1, street=OTHER_STREET, flow=2.0))
+    assert delta(view, STREET) is None
+    assert delta(view, DISTRICT) is None
+    assert snapshot(view, STREET).values == ()
+    for region in (OTHER_STREET, OTHER_DISTRICT, CITY):
+        told = delta(view, region)
+        assert told is not None
+        assert [one.value for one in told.values] == [2.0]
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 5)), max_size=30))
+def test_only_a_newer_revision_changes_anything(drawn: list[tuple[int, int]]):
+    """Revision 3 clears, 4 opens again, 5 clears."""
+    view = watching(STREET)
+    newest: dict[int, int] = {}
+    told = []
+    for number, rev in drawn:
+        one = warning(number, rev, state="cleared" if rev in {3, 5} else "open")
+        take(view, one)
+        if rev > newest.get(number, 0):
+            newest[number] = rev
+            told.append(one)
+    changes = delta(view, STREET)
+    assert (changes.warnings if changes else ()) == tuple(told)
+    expected = {warning(number, rev) for number, rev in newest.items() if rev not in {3, 5}}
+    assert set(snapshot(view, STREET).warnings) == expected
+    assert {Warning.model_validate_json(body) for body in view.open_warnings(DISTRICT)} == expected
+    assert view.open_warnings(OTHER_DISTRICT) == []
+
+
+def test_the_memory_of_cleared_warnings_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "CLEARED_KEPT", 10)
+    view = View(TREE)
+    for number in range(1, 31):
+        take(view, warning(number, 2, state="cleared"))
+    assert len(view._cleared) == 10
+    take(view, *(warning(number, 1) for number in range(21, 31)))
+    assert snapshot(view, CITY).warnings == ()
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.floats(-1e9, 1e9), st.sampled_from(["good", "fault"])), max_size=30))
+def test_of_each_series_the_newest_value_is_told_once_a_turn(drawn: list[tuple[int, float, str]]):
+    view = watching(STREET)
+    newest: tuple[int, float, str] | None = None
+    for seconds, value, flag in drawn:
+        view.take_observation(observation(seconds=seconds, flow=value, quality={} if flag == "good" else {"flow": flag}))
+        if newest is None or seconds >= newest[0]:
+            newest = seconds, value, flag
+    expected = () if newest is None else (live_value(newest[0], newest[1], quality=newest[2]),)
+    told = delta(view, STREET)
+    assert (told.values if told else ()) == expected
+    assert snapshot(view, STREET).values == expected
+    assert [live.LiveValue.model_validate_json(body) for body in view.values(CITY)] == list(expected)
+
+
+def test_an_older_value_is_not_told_but_a_corrected_one_is():
+    view = watching(STREET)
+    view.take_observation(observation(seconds=5, flow=1.0))
+    delta(view, STREET)
+    view.take_observation(observation(seconds=4, flow=9.0))
+    assert delta(view, STREET) is None
+    view.take_observation(observation(seconds=5, flow=2.0))
+    told = delta(view, STREET)
+    assert told is not None
+    assert [one.value for one in told.values] == [2.0]
+
+
+def test_warnings_and_sensors_do_not_wait_for_values():
+    view = watching(STREET)
+    take(view, warning())
+    view.take_observation(observation())
+    first = delta(view, STREET, values=False)
+    assert first is not None
+    assert (len(first.warnings), first.values) == (1, ())
+    assert delta(view, STREET, values=False) is None
+    second = delta(view, STREET)
+    assert second is not None
+    assert (second.warnings, len(second.values)) == ((), 1)
+
+
+def test_nothing_is_collected_for_whom_nobody_watches():
+    view = watching(STREET)
+    view.unwatch(STREET)
+    take(view, warning())
+    view.watch(STREET)
+    view.watch(STREET)
+    assert delta(view, STREET) is None
+    view.unwatch(SIBLING)
+
+
+def heartbeat(view: View, partitions: int = 2) -> live.Heartbeat:
+    return live.Heartbeat.model_validate_json(view.heartbeat(POSITION, NOW, partitions))
+
+
+def test_the_age_of_the_pipeline_is_that_of_its_slowest_partition_once_all_have_ticked():
+    view = View(TREE)
+    assert heartbeat(view) == live.Heartbeat(server_time=NOW, position=POSITION, pipeline_time=None, services=())
+    view.take_tick(0, MICROS + 5)
+    assert heartbeat(view).pipeline_time is None
+    view.take_tick(1, MICROS + 3)
+    assert heartbeat(view).pipeline_time == from_micros(MICROS + 3)
+    view.take_tick(1, MICROS + 1)
+    view.take_tick(0, MICROS + 9)
+    assert heartbeat(view).pipeline_time == from_micros(MICROS + 3)
+
+
+def beat(service: str, node: str, seconds: float, **fields: Any) -> Heartbeat:
+    time = NOW + timedelta(seconds=seconds)
+    return Heartbeat.model_validate(
+        {"service": service, "node": node, "time": time, "ready": True, "reason": "", "lag": 3, "event_time": time} | fields
+    )
+
+
+def test_a_heartbeat_tells_of_each_node_however_silent_until_another_of_its_service_has_taken_over():
+    view = View(TREE)
+    beats = [beat("rules", "n1", 0), beat("rules", "n2", 4), beat("history", "n1", 0, ready=False, reason="database: away", event_time=None)]
+    for one in beats:
+        view.take_heartbeat(one)
+    assert set(heartbeat(view).services) == set(beats)
+    view.take_heartbeat(beat("rules", "n2", 5))
+    assert {(one.service, one.node) for one in heartbeat(view).services} == {("rules", "n1"), ("rules", "n2"), ("history", "n1")}
+    view.take_heartbeat(beat("rules", "n2", 5.001))
+    view.take_heartbeat(beat("alerts", "n1", 9000))
+    assert {(one.service, one.node) for one in heartbeat(view).services} == {("rules", "n2"), ("history", "n1"), ("alerts", "n1")}
+
+
+def test_frames_name_their_type_and_the_protocol():
+    view = watching(STREET)
+    take(view, warning())
+    assert json.loads(view.snapshot(STREET, POSITION, NOW))["protocol"] == live.PROTOCOL
+    frames = [view.snapshot(STREET, POSITION, NOW), view.delta(STREET, POSITION, NOW, values=True) or b"", view.heartbeat(POSITION, NOW, 1)]
+    assert [json.loads(frame)["type"] for frame in frames] == ["snapshot", "delta", "heartbeat"]
+
+
+def test_ids_stay_apart():
+    view = View(TREE)
+    take(view, warning(1), warning(2))
+    assert {one.id for one in snapshot(view, CITY).warnings} == {UUID(int=1), UUID(int=2)}
