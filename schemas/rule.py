@@ -49,11 +49,12 @@ class Applies(Frozen):
 
     metric: Code
     domain: Domain | None = None
-    sensors: frozenset[Code] | None = None
-    regions: frozenset[Code] | None = None
+    sensors: Annotated[frozenset[Code], Field(max_length=2_000)] | None = None
+    """For more than these use tags."""
+    regions: Annotated[frozenset[Code], Field(max_length=2_000)] | None = None
     """Regions at any level; a sensor is in a region when its street is, or lies below it."""
     department: Code | None = None
-    tags: frozenset[Code] = frozenset()
+    tags: Annotated[frozenset[Code], Field(max_length=64)] = frozenset()
     """All of them must be the sensor's."""
     statistic: Statistic = Statistic.INSTANT
 
@@ -62,7 +63,7 @@ class Threshold(Frozen):
     """A rule of kind `threshold`: a limit in up to four tiers."""
 
     id: Code
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, lt=2**31)
     """Raise it with every change; an older or equal version is not taken."""
     enabled: bool = True
     """A rule that is not enabled closes its open warnings and raises none."""

@@ -22,13 +22,13 @@ class Sensor(Frozen):
     """Where a sensor stands, whose it is and what it measures."""
 
     id: Code
-    version: int = Field(default=1, ge=1)
+    version: int = Field(default=1, ge=1, lt=2**31)
     name: Name
     domain: Domain
     department: Code
     street: Code
     metrics: dict[Code, Metric] = Field(min_length=1, max_length=64)
-    tags: frozenset[Code] = frozenset()
+    tags: frozenset[Code] = Field(default=frozenset(), max_length=64)
     place: Name | None = None
     longitude: Finite | None = Field(default=None, ge=-180, le=180)
     """CGCS2000 (EPSG:4490), degrees."""

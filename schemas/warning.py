@@ -70,7 +70,7 @@ class Warning(Frozen):  # noqa: A001 - the field's own word; Python's warnings a
     meaning: int
     rule_name: Name
     subject: Text
-    """`<sensor>/<metric>`, with `/<statistic>.<period>s` where it is not an instant."""
+    """`<sensor>/<metric>`, with `/<statistic>.<period>s` where it is not an instant and `@<origin>` where it is not real."""
     sensor: Code
     sensor_name: Name
     street: Code

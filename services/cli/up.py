@@ -124,7 +124,7 @@ def check(options: Options) -> Ground:
 def _read_city(path: Path, problems: list[Problem]) -> tuple[CityFolder | None, banner.Sample | None]:
     try:
         city = city_folder.load(path)
-        sensors = city_folder.sensors(path, city)
+        sensors, _ = city_folder.sensors(path, city)  # of the others ingest tells
     except Misconfigured as error:
         problems.append(Problem(str(error), "mend the file, or name another city's folder: --city DIR"))
         return None, None

@@ -30,6 +30,8 @@ _log = logs.get(__name__)
 
 PATH = "/v1/live"
 HELLO_S = 5.0
+CLOSE_REASON_BYTES = 123
+"""Of a close frame (RFC 6455, 5.5)."""
 MESSAGE_BYTES = 4_096
 """Of what a client may send: a hello takes under 300."""
 
@@ -47,7 +49,7 @@ class Refused(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code = code
-        self.reason = reason[:120]
+        self.reason = reason.encode()[:CLOSE_REASON_BYTES].decode(errors="ignore")
 
 
 class LiveServer:
@@ -217,9 +219,9 @@ class LiveServer:
         """Refuse another path, and a page of another origin (a browser says which; other clients say none)."""
         if request.path.partition("?")[0] != PATH:
             return connection.respond(404, f"the live socket is at {PATH}\n")
-        origin = request.headers.get("Origin")
-        if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
-            _log.warning("live_other_origin", address=self._address(connection), origin=origin[:200])
+        origins, hosts = request.headers.get_all("Origin"), request.headers.get_all("Host")
+        if [origin.partition("://")[2] for origin in origins] not in ([], hosts):
+            _log.warning("live_other_origin", address=self._address(connection), origin=",".join(origins)[:200])
             return connection.respond(403, "pages of another origin may not connect\n")
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 from aiokafka import TopicPartition
 
 from schemas import wire
@@ -16,7 +17,8 @@ ROOM = "history"
 STATEMENT_ROWS = 2_000
 """Rows of one insert: small enough for any server's message limit."""
 
-# Of one identity the higher log position wins. On a topic that was made anew offsets begin at 0 again: there the later receipt wins.
+# An identity may come in several events, each with some of the metrics: they are one row. Of one identity and metric the higher log position wins.
+# On a topic that was made anew offsets begin at 0 again: there the later receipt wins.
 _OBSERVATIONS = """
 insert into history.observations as o (sensor, statistic, period_s, ended_at, street, domain, department, metrics, "values", quality, origin,
     source, event_id, received_at, log_partition, log_offset)
@@ -27,8 +29,10 @@ from unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::text[], $6::tex
     as t (sensor, statistic, period_s, ended, street, domain, department, metrics, vals, quality, origin, source, event_id, received,
     log_partition, log_offset)
 on conflict (sensor, ended_at, statistic, period_s) do update set
-    street = excluded.street, domain = excluded.domain, department = excluded.department, metrics = excluded.metrics, "values" = excluded."values",
-    quality = excluded.quality, origin = excluded.origin, source = excluded.source, event_id = excluded.event_id,
+    street = excluded.street, domain = excluded.domain, department = excluded.department,
+    (metrics, "values", quality) = (
+        select * from history.merged(o.metrics, o."values", o.quality, excluded.metrics, excluded."values", excluded.quality)),
+    origin = excluded.origin, source = excluded.source, event_id = excluded.event_id,
     received_at = excluded.received_at, log_partition = excluded.log_partition, log_offset = excluded.log_offset
 where (o.log_partition <> excluded.log_partition or o.log_offset < excluded.log_offset or o.received_at < excluded.received_at)
     and (o.metrics, o."values", o.quality) is distinct from (excluded.metrics, excluded."values", excluded.quality)
@@ -108,12 +112,19 @@ async def _write_warnings(connection: database.Connection, warnings: Sequence[Wa
 
 
 def newest(observations: Iterable[Logged]) -> Iterable[Logged]:
-    """Return one observation an identity, the one of the highest log position: an upsert must not meet a row twice."""
+    """Return one observation an identity, of each metric the value of the highest log position: an upsert must not meet a row twice."""
     kept: dict[tuple[str, str, int, int], Logged] = {}
     for logged in observations:
         one = logged.observation
-        kept[one.sensor, one.statistic, wire.period_s(one.start, one.end), one.end] = logged
+        key = (one.sensor, one.statistic, wire.period_s(one.start, one.end), one.end)
+        before = kept.get(key)
+        kept[key] = logged if before is None else Logged(_merged(before.observation, one), logged.partition, logged.offset)
     return kept.values()
+
+
+def _merged(older: wire.Observation, newer: wire.Observation) -> wire.Observation:
+    kept = {metric: flag for metric, flag in older.quality.items() if metric not in newer.values}
+    return msgspec.structs.replace(newer, values={**older.values, **newer.values}, quality={**kept, **newer.quality})
 
 
 def _columns(rows: Sequence[Logged]) -> list[list[object]]:

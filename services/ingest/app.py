@@ -27,7 +27,9 @@ RELEASE_S = 0.3
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Run until `stop`; then requests under way are answered before it ends."""
     place = city.load(settings.city)
-    sensors = city.sensors(settings.city, place)
+    sensors, set_aside = city.sensors(settings.city, place)
+    for problem in set_aside:
+        _log.error("sensor_set_aside", problem=str(problem))
     departments = keys.load(settings.secrets)
     own = settings.ingest
     async with room.opened(ROOM, settings, own.admin_port, stop) as opened:

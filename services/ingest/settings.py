@@ -25,8 +25,8 @@ class IngestSettings(AdminSettings):
     """Bytes of bodies under way at once; beyond it a request gets 503 and Retry-After."""
     acknowledge_s: float = Field(default=20.0, gt=0)
     """How long a request waits for Kafka before it gets 503."""
-    future: timedelta = timedelta(minutes=5)
-    """How far ahead of our clock an observation may end."""
+    future: timedelta = timedelta(minutes=1)
+    """How far ahead of our clock an observation may end: until that time has come, what the sensor says truly is late to rules."""
     past: timedelta = timedelta(days=90)
     """How old an observation may be: as long as raw values are kept."""
 

@@ -68,6 +68,8 @@ async def retrying(operation: Callable[[], Awaitable[T]], *, what: str, check: C
             wait = min(wait * 2, 2.0)
         else:
             if since is not None:
+                if check is not None:
+                    check.ok()
                 _log.info("database_back", what=what, after_s=round(loop.time() - since, 1))
             return result
 

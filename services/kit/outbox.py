@@ -16,9 +16,9 @@ from prometheus_client import CollectorRegistry, Counter
 
 from services.kit import logs
 from services.kit.database import TRANSIENT, Connection, Pool
-from services.kit.errors import Unavailable
+from services.kit.errors import RecordTooLarge, Unavailable
 from services.kit.health import Check
-from services.kit.producer import Outgoing, Producer
+from services.kit.producer import BATCH_BYTES, Outgoing, Producer
 
 _log = logs.get(__name__)
 
@@ -39,7 +39,13 @@ class Posting:
 
 
 async def post(connection: Connection, room: str, postings: Sequence[Posting]) -> None:
-    """Write postings in the caller's transaction; wake the relay after the commit."""
+    """Write postings in the caller's transaction; wake the relay after the commit.
+
+    Raises `RecordTooLarge` for what Kafka would never take: it must not get into the sequence that others wait behind.
+    """
+    for posting in postings:
+        if posting.record.size > BATCH_BYTES:
+            raise RecordTooLarge(f"a record of {posting.record.size} bytes for {posting.topic}; the limit is {BATCH_BYTES}")
     await connection.executemany(
         f"insert into {room}.outbox (topic, key, partition, headers, value) values ($1, $2, $3, $4, $5)",  # noqa: S608 - the room's own name
         [

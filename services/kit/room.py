@@ -187,7 +187,8 @@ async def _beat(room: Room, check: Check) -> None:
             node=room.settings.node,
             time=now,
             ready=not problems,
-            reason="; ".join(problems),
+            # Names of checks only: every screen shows this, and errors of drivers hold addresses. `/readyz` and the log say all.
+            reason=", ".join(problem.partition(":")[0] for problem in problems),
             lag=room.progress.lag,
             event_time=room.progress.event_time,
         )

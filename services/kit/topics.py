@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import psycopg
 import yaml
@@ -12,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
 
 from schemas.topic import Cleanup, Topic
-from services.kit.errors import Misconfigured
+from services.kit.errors import Misconfigured, Unavailable
 
 OBSERVATIONS = "city.observations"
 SENSORS = "city.sensors"
@@ -23,6 +24,7 @@ REPORTS = "city.reports"
 REJECTED = "city.rejected"
 HEALTH = "city.health"
 
+_UNKNOWN_TOPIC = 3
 _ALREADY_EXISTS = 36
 
 
@@ -51,13 +53,13 @@ async def apply(bootstrap: str, dsn: str, report: Callable[[str], None], *, repl
     """Make the topics that are missing, and note a new epoch (`kit.topics`) for each that is made.
 
     Positions that services keep are of one epoch, so that none is used on a topic that was made anew. Raises `Misconfigured` when a topic
-    has another number of partitions than its file says: keys would change their partition.
+    has another number of partitions than its file says: keys would change their partition; `Unavailable` when the broker cannot tell.
     """
     topics = load()
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        present = {entry["topic"]: len(entry["partitions"]) for entry in await admin.describe_topics(list(topics)) if not entry["error_code"]}
+        present = _present(await admin.describe_topics(list(topics)))
         _refuse_other_partitions(topics.values(), present)
         missing = [topic for topic in topics.values() if topic.name not in present]
         # First the epochs: were they noted after, a crash in between would leave old positions in force on new topics.
@@ -67,6 +69,17 @@ async def apply(bootstrap: str, dsn: str, report: Callable[[str], None], *, repl
             await _create(admin, missing, replication)
     finally:
         await admin.close()
+
+
+def _present(described: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Return the partitions of the topics that are there. A topic of which the broker cannot tell now is not taken for one that is missing."""
+    present: dict[str, int] = {}
+    for entry in described:
+        if entry["error_code"] not in (0, _UNKNOWN_TOPIC):
+            raise Unavailable(f"Kafka cannot describe topic {entry['topic']} now: {for_code(entry['error_code']).__name__}")
+        if not entry["error_code"]:
+            present[entry["topic"]] = len(entry["partitions"])
+    return present
 
 
 def _refuse_other_partitions(topics: Iterable[Topic], present: dict[str, int]) -> None:

@@ -15,6 +15,7 @@ from schemas.rule import Rule
 from schemas.warning import Warning, WarningState  # noqa: A004 - the field's own word
 from services.kit import database, epochs, logs, outbox, partitions
 from services.kit.clock import Clock
+from services.kit.errors import RecordTooLarge
 from services.kit.producer import Outgoing
 from services.kit.topics import RULES, WARNINGS
 from services.rules.domain.state import VERSION, State
@@ -135,7 +136,7 @@ class Store:
         try:
             async with connection.transaction():  # a savepoint: one rule that cannot be kept harms no other
                 await self._publish_rule(connection, RuleActivation(rule=rule, meaning=meaning))
-        except asyncpg.DataError as error:
+        except (asyncpg.DataError, RecordTooLarge) as error:
             return [f"rule {rule.id} cannot be kept: {error}"]
         return []
 

@@ -54,6 +54,23 @@ begin
 end
 $$;
 
+create function history.merged(
+    old_metrics text[], old_values float8[], old_quality text[], new_metrics text[], new_values float8[], new_quality text[],
+    out metrics text[], out "values" float8[], out quality text[]) language sql immutable as $$
+-- The new values, and the old ones of metrics that the new event does not name.
+    select array_agg(m.metric order by m.metric), array_agg(m.value order by m.metric),
+           case when bool_and(m.flag = 'good') then null else array_agg(m.flag order by m.metric) end
+    from (
+        select distinct on (metric) metric, value, coalesce(flag, 'good') as flag
+        from (
+            select 0 as age, n.* from unnest(new_metrics, new_values, new_quality) as n (metric, value, flag)
+            union all
+            select 1 as age, o.* from unnest(old_metrics, old_values, old_quality) as o (metric, value, flag)
+        ) as both_events
+        order by metric, age
+    ) as m
+$$;
+
 create table history.warnings (
     id uuid,
     rev int,
@@ -94,15 +111,13 @@ comment on function api_history.positions is 'Up to where history holds a topic;
 create function api_history.latest_observations(sensors text[], streets text[]) returns table (
     sensor text, street text, statistic text, period_s int, ended_at timestamptz, metrics text[], "values" float8[], quality text[], origin text, received_at timestamptz)
 language sql stable security definer set search_path = '' as $$
-    select distinct on (o.sensor, o.statistic, o.period_s)
-           o.sensor, o.street, o.statistic, o.period_s, o.ended_at, o.metrics, o."values", o.quality, o.origin, o.received_at
+    select o.sensor, o.street, o.statistic, o.period_s, o.ended_at, o.metrics, o."values", o.quality, o.origin, o.received_at
     from unnest(sensors) as s (sensor) cross join lateral (
-        select * from history.observations h where h.sensor = s.sensor and h.street = any(streets) order by h.ended_at desc limit 8
+        select * from history.observations h where h.sensor = s.sensor and h.street = any(streets) order by h.ended_at desc limit 16
     ) o
-    order by o.sensor, o.statistic, o.period_s, o.ended_at desc
 $$;
 comment on function api_history.latest_observations is
-    'The newest observation of each series of some sensors, among each sensor''s last eight, as far as they are in some streets: the reader''s scope.';
+    'The last sixteen observations of some sensors, as far as they are in some streets: the reader''s scope. The newest value of each series is among them.';
 
 create function api_history.warning_revisions(warning uuid, streets text[]) returns table (body jsonb)
 language sql stable security definer set search_path = '' as $$

@@ -133,7 +133,7 @@ def _observation(event: Event, sender: Sender, registry: Registry, now: datetime
     if end is None:
         raise _Refusal("no_time", "data.end", "the observation says no time", "give data.end, or the event's time, as 2026-11-22T08:00:00+08:00")
     start = _time(data.start, "data.start") or end
-    _check_period(start, end)
+    _check_period(data.statistic, start, end)
     _check_time(end, where, now, limits)
     return wire.Observation(
         id=event.id,
@@ -237,11 +237,29 @@ def _time(text: str | None, where: str) -> datetime | None:
         raise _Refusal("bad_time", where, f"{text[:64]!r} is out of range", hint) from error
 
 
-def _check_period(start: datetime, end: datetime) -> None:
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+PERIODS_S = frozenset(
+    [n for n in range(1, _MINUTE + 1) if _MINUTE % n == 0]
+    + [n * _MINUTE for n in range(1, _MINUTE + 1) if _MINUTE % n == 0]
+    + [n * _HOUR for n in range(1, 25) if _DAY // _HOUR % n == 0]
+    + [7 * _DAY]
+)
+"""Whole parts of a minute, an hour, a day, and a week. Each period is a series of its own: free ones would be a new series with every reading."""
+
+
+def _check_period(statistic: Statistic, start: datetime, end: datetime) -> None:
     if start > end:
         raise _Refusal("bad_time", "data.start", "start is after end", "start must not be later than end")
-    if end - start > timedelta(days=366):
-        raise _Refusal("bad_time", "data.start", "the period is longer than a year", "send shorter periods")
+    period_s = (end - start).total_seconds()
+    if statistic is Statistic.INSTANT and period_s:
+        raise _Refusal("bad_time", "data.start", "an instant has no period", "leave start out, or say which statistic of the period it is")
+    if statistic is not Statistic.INSTANT and period_s not in PERIODS_S:
+        raise _Refusal(
+            "odd_period",
+            "data.start",
+            f"a {statistic} over {period_s:g} s is no series: periods are whole parts of a minute, an hour or a day, or a week",
+            f"give data.start and data.end so far apart, in seconds: {sorted(PERIODS_S)}",
+        )
 
 
 def _check_time(time: datetime, where: str, now: datetime, limits: TimeLimits) -> None:

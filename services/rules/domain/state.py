@@ -65,7 +65,10 @@ class Tracker:
 
 @dataclass(slots=True)
 class Series:
-    """One series of a sensor; its key is the metric, with `/<statistic>.<period>s` where it is not an instant."""
+    """One series of a sensor.
+
+    Its key is the metric, with `/<statistic>.<period>s` where it is not an instant and `@<origin>` where it is not real.
+    """
 
     metric: str
     statistic: str

@@ -26,6 +26,10 @@ HOUR_GRACE = 900_000_000
 """How long after it was due a dwell is decided, by the period of the series: late readings may come until then. Microseconds."""
 
 
+REVISE = 3_600_000_000
+"""Older data than this and its grace go to history and trigger nothing: what a device brings after an outage is no alarm of now. Microseconds."""
+
+
 class Reason(StrEnum):
     """What became of a record; of an observation the most telling of its values'."""
 
@@ -36,6 +40,7 @@ class Reason(StrEnum):
     """Under another street than the sensor's: it was on its way while the sensor moved, and no later reading would follow it here."""
     REPEATED = "repeated"
     LATE = "late"
+    TOO_LATE = "too_late"
     CORRECTED = "corrected"
     """The same end with another value: history takes it; rules keep what they decided."""
     NOT_GOOD = "not_good"
@@ -60,9 +65,10 @@ def grace(period_s: int) -> int:
     return MINUTE_GRACE if period_s < 3600 else HOUR_GRACE  # noqa: PLR2004 - an hour
 
 
-def series_key(metric: str, statistic: str, period_s: int) -> str:
-    """Return a series' key among its sensor's."""
-    return metric if statistic == "instant" and not period_s else f"{metric}/{statistic}.{period_s}s"
+def series_key(metric: str, statistic: str, period_s: int, origin: str) -> str:
+    """Return a series' key among its sensor's. What is not real is a series of its own: no drill clears an alarm, none makes one an exercise."""
+    key = metric if statistic == "instant" and not period_s else f"{metric}/{statistic}.{period_s}s"
+    return key if origin == "real" else f"{key}@{origin}"
 
 
 class Partition:
@@ -91,15 +97,21 @@ class Partition:
         sensor = self.state.sensors.get(record.sensor)
         if sensor is None or record.street != sensor.street:
             return Reason.UNKNOWN_SENSOR if sensor is None else Reason.ELSEWHERE, []
+        period_s = wire.period_s(record.start, record.end)
+        if record.end < self.state.now - REVISE - grace(period_s):
+            return Reason.TOO_LATE, []
+        return self._evaluate(record, sensor, period_s)
+
+    def _evaluate(self, record: wire.Observation, sensor: SensorState, period_s: int) -> Outcome:
         reason = Reason.NOT_WATCHED
         warnings: list[Warning] = []
         meetings = self._met.setdefault(record.sensor, {})
-        period_s = wire.period_s(record.start, record.end)
+        if record.quality:
+            reason = Reason.NOT_GOOD
         for metric, value in record.values.items():
             if metric in record.quality:
-                reason = Reason.NOT_GOOD if reason is Reason.NOT_WATCHED else reason
                 continue
-            key = series_key(metric, record.statistic, period_s)
+            key = series_key(metric, record.statistic, period_s, record.origin)
             met = meetings.get(key)
             if met is None:
                 met = self._meet(record.sensor, key, metric, record.statistic, period_s)

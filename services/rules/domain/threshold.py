@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from schemas.rule import Direction, Threshold, Way
 from services.rules.domain.state import Latch, Reading, Tracker
 
-WAITING_LIMIT = 1_024
-"""Readings kept for a dwell that waits for its tick: a grace of 5 s at 200 readings/s; beyond it the oldest are dropped."""
+WAITING_LIMIT = 10_000
+"""Readings kept for a dwell that waits for its tick, of which one comes each second: more than an hour of one reading a second, which is all that
+rules take late. Beyond it the oldest are dropped."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ async def test_every_sensor_is_told_to_all_and_to_its_street_before_its_first_re
     event = observation()
     assert (await Department(service, KEYS["water"], client).one(event)).status_code == 202
     place = city_folder.load(ROOT / "cities" / "620100")
-    wanted = {sensor.id: sensor for sensor in city_folder.sensors(ROOT / "cities" / "620100", place)}
+    wanted = {sensor.id: sensor for sensor in city_folder.sensors(ROOT / "cities" / "620100", place)[0]}
     assert {record.key.decode(): Sensor.model_validate_json(record.value) for record in await registry.records()} == wanted
     records = await tape.records()
     told = of_kind(records, wire.Sensor)
@@ -155,7 +155,7 @@ async def test_a_registered_sensor_whose_region_went_is_named_and_harms_no_other
     """The city's regions are another's now."""
     place = city_folder.load(ROOT / "cities" / "620100")
     store = Store(pool, SystemClock(), place.regions, PARTITIONS)
-    sensors = city_folder.sensors(ROOT / "cities" / "620100", place)
+    sensors = city_folder.sensors(ROOT / "cities" / "620100", place)[0]
     await store.register([*sensors, sensors[0].model_copy(update={"id": "lost", "street": STREET})])
     await pool.execute("update ingest.sensors set body = jsonb_set(body, '{street}', '\"620999999\"') where id = 'lost'")
     await pool.execute("truncate ingest.outbox")
@@ -322,7 +322,7 @@ async def test_an_adapter_says_no_more_than_what_is_on_kafka(held: Held, tape: T
         acknowledge_s=30,
         metrics=CollectorRegistry(),
     )
-    intake.registry = Registry(place.regions, city_folder.sensors(ROOT / "cities" / "620100", place))
+    intake.registry = Registry(place.regions, city_folder.sensors(ROOT / "cities" / "620100", place)[0])
     before = clock.now()
     assert intake.acknowledged_until() >= before
     events = [observation(), observation()]

@@ -74,7 +74,7 @@ def test_the_first_event_meets_a_rule_by_one_reading():
     folder = Path(__file__).parents[3] / "cities" / "620100"
     city = load_city(folder)
     rules, bad = city_rules(folder)
-    sample = banner.sample_of(city_sensors(folder, city), rules, city.regions)
+    sample = banner.sample_of(city_sensors(folder, city)[0], rules, city.regions)
     assert bad == []
     assert sample is not None
     (rule,) = (rule for rule in rules if rule.name.zh == sample.warns)
@@ -84,6 +84,6 @@ def test_the_first_event_meets_a_rule_by_one_reading():
 def test_a_city_without_rules_still_has_a_first_event():
     folder = Path(__file__).parents[3] / "cities" / "620100"
     city = load_city(folder)
-    sensors = city_sensors(folder, city)
+    sensors = city_sensors(folder, city)[0]
     assert banner.sample_of(sensors, [], city.regions) == banner.Sample(sensors[0].id, sensors[0].department, "flow", 12.5, None)
     assert banner.sample_of([], [], city.regions) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,7 +62,17 @@ def test_of_each_identity_the_highest_log_position_of_a_poll_is_written(drawn: l
         (row.observation.sensor, row.observation.statistic, row.observation.end - row.observation.start, row.observation.end) for row in written
     } == (expected.keys())
     assert sorted(row.offset for row in written) == sorted(expected.values())
-    assert all(row is logged[row.offset] for row in written)
+    assert all(row == logged[row.offset] for row in written)
+
+
+def test_events_of_one_identity_with_other_metrics_are_one_row():
+    first, second = observation(), observation()
+    first = msgspec.structs.replace(first, values={"flow": 1.0, "level": 2.0}, quality={"level": "fault"})
+    second = msgspec.structs.replace(second, values={"flow": 3.0, "ph": 7.0}, quality={"ph": "manual"})
+    (row,) = newest([Logged(first, 3, 10), Logged(second, 3, 11)])
+    assert row.observation.values == {"flow": 3.0, "level": 2.0, "ph": 7.0}
+    assert row.observation.quality == {"level": "fault", "ph": "manual"}
+    assert row.offset == 11
 
 
 def array(literal: str) -> list[str]:

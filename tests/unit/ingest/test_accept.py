@@ -426,7 +426,8 @@ BEYOND_THE_CONTRACT = {
     "in_the_future",
     "too_old",
     "start is after end",
-    "the period is longer than a year",
+    "an instant has no period",
+    "odd_period",
 }
 """Codes, or messages of `bad_time`, by which good data are refused for what the registry or the clock says."""
 

@@ -120,7 +120,7 @@ class Life:
 
     @property
     def grace(self) -> int:
-        return (5 if self.period_s == 0 else 120 if self.period_s < 3600 else 900) * SECOND
+        return _grace(self.period_s)
 
     @property
     def tier(self) -> Tier | None:
@@ -166,8 +166,11 @@ class Oracle:
             return []
         told = []
         period_s = (record.end - record.start) // SECOND
+        if record.end < self.now - 3600 * SECOND - _grace(period_s):
+            return []
         for metric, value in record.values.items():
             key = metric if record.statistic == "instant" and period_s == 0 else f"{metric}/{record.statistic}.{period_s}s"
+            key += "" if record.origin == "real" else f"@{record.origin}"
             rules = [rule for rule in self._watching(sensor, metric, record.statistic) if rule.rule.enabled]
             if metric in record.quality or not rules or record.end <= sensor.newest.get(key, -1):
                 continue
@@ -303,6 +306,10 @@ class Oracle:
             and activation.rule.applies.statistic == statistic
             and _concerns(activation.rule, sensor.record)
         ]
+
+
+def _grace(period_s: int) -> int:
+    return (5 if period_s == 0 else 120 if period_s < 3600 else 900) * SECOND
 
 
 def _life(activation: RuleActivation, metric: str, statistic: str, period_s: int) -> Life:

@@ -185,7 +185,7 @@ def test_what_waits_for_a_tick_that_does_not_come_is_bounded():
     feed(partition, *(reading(second, flow=90 if second < 11 else 0) for second in range(3 * WAITING_LIMIT)))
     (series,) = partition.state.sensors["s1"].series.values()
     assert len(series.trackers["r1"].latches[2].waiting) == WAITING_LIMIT
-    assert [one.change for one in feed(partition, tick(10_000))] == [Change.OPENED, Change.RECOVERED]
+    assert [one.change for one in feed(partition, tick(3 * WAITING_LIMIT))] == [Change.OPENED, Change.RECOVERED]
 
 
 def test_only_good_values_count_and_each_for_itself():
@@ -286,10 +286,30 @@ def test_a_rule_no_longer_applies_to_a_sensor_that_was_changed():
     assert partition.step(reading(2, flow=90)) == (Reason.NOT_WATCHED, [])
 
 
-def test_a_warning_keeps_the_origin_of_its_first_reading():
+def test_a_drill_neither_clears_an_alarm_nor_makes_one_an_exercise():
     partition = started(rule(SIMPLE))
-    warnings = feed(partition, changed(reading(1, flow=90), origin="exercise"), changed(reading(2, flow=0), origin=Origin.REAL))
-    assert [one.origin.value for one in warnings] == ["exercise", "exercise"]
+    warnings = feed(
+        partition,
+        reading(1, flow=90),
+        changed(reading(2, flow=0), origin="exercise"),
+        changed(reading(3, flow=90), origin="exercise"),
+        reading(4, flow=0),
+        changed(reading(5, flow=0), origin="exercise"),
+    )
+    assert [(one.origin, one.subject, one.change) for one in warnings] == [
+        (Origin.REAL, "s1/flow", Change.OPENED),
+        (Origin.EXERCISE, "s1/flow@exercise", Change.OPENED),
+        (Origin.REAL, "s1/flow", Change.RECOVERED),
+        (Origin.EXERCISE, "s1/flow@exercise", Change.RECOVERED),
+    ]
+
+
+def test_what_a_device_brings_hours_late_is_no_alarm_of_now():
+    partition = started(rule(SIMPLE))
+    feed(partition, tick(0))
+    assert partition.step(reading(-3600 - 6, flow=90)) == (Reason.TOO_LATE, [])
+    (warning,) = feed(partition, reading(-3600 - 4, flow=90))
+    assert warning.change is Change.OPENED
 
 
 def test_rules_and_series_do_not_mix():
@@ -305,7 +325,8 @@ def test_rules_and_series_do_not_mix():
     ]
 
 
-def test_the_key_of_a_series_names_what_it_is_unless_an_instant():
-    assert series_key("flow", "instant", 0) == "flow"
-    assert series_key("flow", "mean", 0) == "flow/mean.0s"
-    assert series_key("flow", "mean", 3600) == "flow/mean.3600s"
+def test_the_key_of_a_series_names_what_it_is_unless_an_instant_or_real():
+    assert series_key("flow", "instant", 0, "real") == "flow"
+    assert series_key("flow", "instant", 0, "replayed") == "flow@replayed"
+    assert series_key("flow", "mean", 0, "real") == "flow/mean.0s"
+    assert series_key("flow", "mean", 3600, "exercise") == "flow/mean.3600s@exercise"
