@@ -47,19 +47,16 @@ class Store:
         async with self._pool.acquire() as connection, connection.transaction():
             claims = await partitions.claim(connection, ROOM, taken)
             rows = await connection.fetch(
-                "select distinct on (s.topic, s.partition) s.topic, s.partition, s.next_offset, s.state"
-                " from rules.snapshots s join kit.topics k on k.name = s.topic and k.epoch = s.topic_epoch"
-                " where s.version = $1 order by s.topic, s.partition, s.next_offset desc",
+                "select s.topic, s.partition, s.next_offset, s.state from rules.snapshots s"
+                " join kit.topics k on k.name = s.topic and k.epoch = s.topic_epoch"
+                " where s.version = $1 order by s.next_offset",
                 VERSION,
             )
-        snapshots = {TopicPartition(row["topic"], row["partition"]): row for row in rows}
-        found: dict[TopicPartition, Taken] = {}
-        for tp, claim in claims.items():
-            row = snapshots.get(tp)
-            if row is None:
-                found[tp] = Taken(claim, State(), 0)
-            else:
-                found[tp] = Taken(claim, msgspec.msgpack.decode(row["state"], type=State), row["next_offset"])
+        found = {tp: Taken(claim, State(), 0) for tp, claim in claims.items()}
+        for row in rows:  # the newest of a partition comes last
+            tp = TopicPartition(row["topic"], row["partition"])
+            if tp in found and (state := _readable(tp, row["state"])) is not None:
+                found[tp] = Taken(claims[tp], state, row["next_offset"])
         return found
 
     async def commit(self, claims: partitions.Claims, offsets: Mapping[TopicPartition, int], warnings: Sequence[Warning]) -> int:
@@ -165,6 +162,15 @@ def _old(rule: Rule, published: Rule) -> list[str]:
     if rule != published:
         return [f"rule {rule.id} was changed without raising its version {rule.version}; the published one stays in force"]
     return []
+
+
+def _readable(tp: TopicPartition, snapshot: bytes) -> State | None:
+    """Return a snapshot's state; one that cannot be read is told, and the one before it serves."""
+    try:
+        return msgspec.msgpack.decode(snapshot, type=State)
+    except msgspec.DecodeError as error:
+        _log.error("unreadable_snapshot", topic=tp.topic, partition=tp.partition, error=str(error))
+        return None
 
 
 def _posting(warning: Warning) -> outbox.Posting:

@@ -14,10 +14,10 @@ from prometheus_client import CollectorRegistry
 from services.kit import database as kit_database
 from services.kit import outbox
 from services.kit.clock import SystemClock
-from services.kit.errors import Unavailable
+from services.kit.errors import RecordTooLarge, Unavailable
 from services.kit.health import Health
 from services.kit.outbox import RELAY_ROWS, Posting, Relay
-from services.kit.producer import Outgoing, Producer
+from services.kit.producer import BATCH_BYTES, RECORD_OVERHEAD, Outgoing, Producer
 from tests.integration.parts import Servers, Tape, eventually, gate_to, make_topic
 
 ROOM = "ingest"
@@ -101,6 +101,18 @@ async def test_a_record_comes_out_as_it_was_posted(servers: Servers, producer: P
     for record in given:
         assert (found[record.value].key, found[record.value].headers) == (record.key, tuple(record.headers))
     assert [found[record.value].partition for record in given[1:]] == [1, 1]
+
+
+async def test_what_kafka_never_takes_does_not_get_into_the_sequence(servers: Servers, producer: Producer, pool: asyncpg.Pool, topic: str):
+    async with relaying(pool, producer) as (relay, _):
+        async with pool.acquire() as connection:
+            with pytest.raises(RecordTooLarge):
+                await outbox.post(connection, ROOM, [Posting(topic, Outgoing(b"0")), Posting(topic, Outgoing(bytes(BATCH_BYTES)))])
+        largest = Outgoing(b"1".rjust(BATCH_BYTES - RECORD_OVERHEAD, b"0"))
+        async with pool.acquire() as connection:
+            await outbox.post(connection, ROOM, [Posting(topic, largest)])
+        await asyncio.wait_for(relay.emptied(), 30)
+    assert await published(servers, topic) == [1]
 
 
 class DiesAfterwards(Producer):

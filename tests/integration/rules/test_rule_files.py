@@ -71,7 +71,7 @@ async def test_rule_files_are_read_while_it_runs(servers: Servers, database: str
     service = run()
     expected = [("r1", 1, 1), ("r2", 1, 1), ("r3", 1, 1), ("r4", 1, 1)]
     assert await published(tape, 4) == expected
-    await named(service, "huge", "cannot be kept")
+    await named(service, "huge.yaml", "version", "less than 2147483648")
 
     # Bad files of many kinds; each is named, the good ones beside them are taken.
     folder.write(b"id: [", "no-yaml")
