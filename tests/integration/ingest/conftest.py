@@ -17,6 +17,9 @@ from schemas.rejected import Rejected
 from services.ingest.domain.cloudevents import BATCHED, STRUCTURED
 from services.kit.clock import SystemClock
 from tests.integration.parts import Servers, Service
+from tests.integration.rooms import fresh_database
+
+__all__ = ["fresh_database"]
 
 KEYS = {"water": "tgk_water", "drainage": "tgk_drainage"}
 STREET = "620102001"

@@ -228,12 +228,15 @@ def ended(service: Service) -> int:
 
 async def test_what_cannot_work_is_told_and_not_tried_again(servers: Servers, start: Start, environment: dict[str, str], city):
     (city / "regions.yaml").write_text("[]")
-    no_city, no_keys = start("ingest", **environment, TONGGUAN_CITY=str(city)), start("ingest", **{**environment, "TONGGUAN_SECRETS": "/none.json"})
-    assert (ended(no_city), ended(no_keys)) == (78, 78)
-    for service, words in (
-        (no_city, "regions.yaml: there must be one region without a parent"),
-        (no_keys, "/none.json: cannot read department_keys"),
-    ):
+    wrong = {
+        "regions.yaml: there must be one region without a parent": {"TONGGUAN_CITY": str(city)},
+        "/none.json: cannot read department_keys": {"TONGGUAN_SECRETS": "/none.json"},
+        "TONGGUAN_SETTINGS names /none.toml, which is not there": {"TONGGUAN_SETTINGS": "/none.toml"},
+        "max_body": {"TONGGUAN_INGEST__MAX_BODY": "1"},
+    }
+    services = {words: start("ingest", **{**environment, **changes}) for words, changes in wrong.items()}
+    for words, service in services.items():
+        assert ended(service) == 78, service.log
         (line,) = service.events("misconfigured")
         assert line["level"] == "critical"
         assert words in line["error"]

@@ -230,4 +230,5 @@ def _reading(history: History, id_: str, script: bytes) -> tuple[str, int, dict[
         history.flows[id_] = VALUES[flow // 2 % len(VALUES)]
     values = {"flow": history.flows[id_]} | ({} if level % 4 else {"level": VALUES[level // 4 % len(VALUES)]})
     periods = (0, 0, 0, 0, 0, MINUTE, MINUTE, HOUR)
-    return id_, ahead % 13 - 6, values, FLAGS[flag % len(FLAGS)], periods[period % 8], ORIGINS[period // 8 % len(ORIGINS)]
+    after = -5_000 if ahead % 32 == 31 else ahead % 13 - 6
+    return id_, after, values, FLAGS[flag % len(FLAGS)], periods[period % 8], ORIGINS[period // 8 % len(ORIGINS)]
