@@ -71,7 +71,7 @@ def environment(servers: Servers, database: str, tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="module")
 def ingest(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One ingest for all tests of a module that do it no harm."""
-    limits = {"TONGGUAN_INGEST__BODY_S": "2", "TONGGUAN_INGEST__MAX_WAITING": str(5 << 20), "TONGGUAN_INGEST__MAX_ITEMS": "100"}
+    limits = {"TONGGUAN_INGEST__BODY_S": "2", "TONGGUAN_INGEST__MAX_ITEMS": "100"}
     service = Service("ingest", tmp_path_factory.mktemp("ingest"), {**environment, **limits})
     yield service
     code = service.stop()

@@ -85,6 +85,34 @@ async def test_every_sensor_is_told_to_all_and_to_its_street_before_its_first_re
     assert min(record.offset for record, value in told if value.sensor == "lz-water-dma-01") < reading.offset
 
 
+@pytest.mark.parametrize(
+    "holding", ["select pg_advisory_xact_lock(hashtext('ingest.outbox'))", "lock table ingest.activations"], ids=["sensors", "activations"]
+)
+async def test_no_reading_is_taken_before_what_it_needs_is_told(
+    servers: Servers, start: Start, environment: dict[str, str], pool: asyncpg.Pool, tape: Tape, holding: str
+):
+    await activate(servers, rule(1))
+    async with pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(holding)
+        service = start("ingest", **environment)
+        await eventually(lambda: logged(service, "sensors_registered"), "the registration")
+        await asyncio.sleep(1)
+        assert any(problem.startswith("registry:") for problem in await asyncio.to_thread(service.problems) or [])
+        with pytest.raises(ConnectionError):
+            await asyncio.open_connection("127.0.0.1", service.ports.ingest)
+        await transaction.rollback()
+    await service.ready()
+    records = await tape.records()
+    assert {record.partition for record, value in of_kind(records, wire.Activation) if value.rule == "test.rule"} == set(range(PARTITIONS))
+    assert len({value.sensor for _, value in of_kind(records, wire.Sensor)}) == len(await sensors_of(servers))
+
+
+async def logged(service: Service, event: str) -> bool:
+    return bool(service.events(event))
+
+
 async def test_a_restart_tells_nothing_again(servers: Servers, start: Start, environment: dict[str, str]):
     first = start("ingest", **environment)
     await first.ready()

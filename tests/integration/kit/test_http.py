@@ -51,6 +51,7 @@ async def test_a_request_under_way_is_answered_and_no_new_one_is_taken():
         await asyncio.sleep(0.2)
         with pytest.raises(httpx.ConnectError):
             await client.get(f"http://127.0.0.1:{port}/")
+        assert not server.done()
         slow.let.set()
         assert (await asking).text == "done"
     await asyncio.wait_for(server, 10)
