@@ -15,7 +15,7 @@ from schemas.city import City
 from schemas.regions import Region, RegionError, RegionTree
 from schemas.rule import Rule
 from schemas.sensor import Sensor
-from services.kit.errors import Misconfigured
+from services.kit.errors import Misconfigured, places
 
 T = TypeVar("T")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -107,5 +107,4 @@ def _valid(what: str, validate: Callable[[], T]) -> T:
     try:
         return validate()
     except ValidationError as error:
-        lines = "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg']}" for problem in error.errors())
-        raise Misconfigured(f"{what}: {lines}") from error
+        raise Misconfigured(f"{what}: {places(error)}") from error

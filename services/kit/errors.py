@@ -10,6 +10,8 @@ KitError
 
 from __future__ import annotations
 
+from pydantic import ValidationError
+
 
 class KitError(Exception):
     """Anything the kit raises on purpose."""
@@ -33,3 +35,8 @@ class RecordTooLarge(KitError):
 
 class Misconfigured(KitError):
     """Settings or data files that cannot work."""
+
+
+def places(error: ValidationError) -> str:
+    """Return all that is wrong with settings or a data file, each with its place, on one line."""
+    return "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg']}" for problem in error.errors())

@@ -17,7 +17,7 @@ from schemas.envelope import EventType, to_headers
 from schemas.health import Heartbeat
 from services.kit import database, http, logs
 from services.kit.clock import Clock, SystemClock
-from services.kit.errors import Misconfigured, Unavailable
+from services.kit.errors import Misconfigured, Unavailable, places
 from services.kit.health import Check, Health
 from services.kit.producer import Outgoing, Producer
 from services.kit.progress import Progress
@@ -84,8 +84,7 @@ def _settings(load: Callable[[], S]) -> S:
     try:
         return load()
     except ValidationError as error:
-        lines = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
-        raise Misconfigured(f"settings (TONGGUAN_… or the file named by TONGGUAN_SETTINGS): {lines}") from error
+        raise Misconfigured(f"settings (TONGGUAN_… or the file named by TONGGUAN_SETTINGS): {places(error)}") from error
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -49,15 +49,15 @@ class Store:
             rows = await connection.fetch(
                 "select s.topic, s.partition, s.next_offset, s.state from rules.snapshots s"
                 " join kit.topics k on k.name = s.topic and k.epoch = s.topic_epoch"
-                " where s.version = $1 order by s.next_offset",
+                " where s.version = $1 order by s.next_offset desc",
                 VERSION,
             )
-        found = {tp: Taken(claim, State(), 0) for tp, claim in claims.items()}
-        for row in rows:  # the newest of a partition comes last
+        found: dict[TopicPartition, Taken] = {}
+        for row in rows:  # the newest of a partition comes first; the older one is read only where that cannot be
             tp = TopicPartition(row["topic"], row["partition"])
-            if tp in found and (state := _readable(tp, row["state"])) is not None:
+            if tp in claims and tp not in found and (state := _readable(tp, row["state"])) is not None:
                 found[tp] = Taken(claims[tp], state, row["next_offset"])
-        return found
+        return {tp: found.get(tp) or Taken(claim, State(), 0) for tp, claim in claims.items()}
 
     async def commit(self, claims: partitions.Claims, offsets: Mapping[TopicPartition, int], warnings: Sequence[Warning]) -> int:
         """Commit the effects of a poll; returns how many warnings were new. Raises `Fenced`, having changed nothing.

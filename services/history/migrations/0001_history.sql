@@ -117,7 +117,7 @@ language sql stable security definer set search_path = '' as $$
     ) o
 $$;
 comment on function api_history.latest_observations is
-    'The last sixteen observations of some sensors, as far as they are in some streets: the reader''s scope. The newest value of each series is among them.';
+    'The last sixteen observations of some sensors, as far as they are in some streets: the reader''s scope. A series that was silent for longer than that is not among them.';
 
 create function api_history.warning_revisions(warning uuid, streets text[]) returns table (body jsonb)
 language sql stable security definer set search_path = '' as $$
