@@ -1,4 +1,4 @@
-"""A department's client of ingest: one CloudEvent a request, in order, each until ingest has answered for it."""
+"""A department's client of ingest: one CloudEvent or one batch a request, in order, each until ingest has answered for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -31,14 +31,23 @@ REASON_CHARS = 500
 """How much of an answer is worth a log line."""
 
 
+STRUCTURED = "application/cloudevents+json"
+BATCHED = "application/cloudevents-batch+json"
+PARTLY = 207
+"""Ingest took some of a batch and refused the others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One CloudEvent, ready to be sent: a repetition has the same bytes, thus the same id."""
+    """One CloudEvent or a batch of them, ready to be sent: a repetition has the same bytes, thus the same ids."""
 
     id: str
     body: bytes
     place: int = 0
     """The sender's own mark, given back when the event is settled."""
+    media_type: str = STRUCTURED
+    size: int = 1
+    """How many CloudEvents it holds."""
 
 
 def observation_event(*, event_id: str, source: str, time: datetime, measurement: Measurement, place: int = 0) -> Event:
@@ -54,6 +63,11 @@ def observation_event(*, event_id: str, source: str, time: datetime, measurement
         "data": measurement.model_dump(mode="json", exclude_unset=True),
     }
     return Event(event_id, json.dumps(envelope, ensure_ascii=False, allow_nan=False).encode(), place)
+
+
+def batch(events: Sequence[Event]) -> Event:
+    """Return single events as one request; it is named after the first of them."""
+    return Event(events[0].id, b"[" + b",".join(event.body for event in events) + b"]", media_type=BATCHED, size=len(events))
 
 
 class Verdict(StrEnum):
@@ -80,7 +94,7 @@ def delay(failures: int, first: float = FIRST_DELAY_S) -> float:
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the events so far."""
+    """What became of the events so far; those of a batch count one by one."""
 
     accepted: int = 0
     refused: int = 0
@@ -91,10 +105,20 @@ class Counts:
 class _Answer:
     verdict: Verdict
     reason: str
+    refused: int = 0
+    """How many of a batch that was taken in part."""
+
+
+def _refused(response: httpx.Response) -> int:
+    """Return how many of a batch ingest says it refused; at least one, or it would not have answered so."""
+    try:
+        return max(1, len(response.json()["refused"]))
+    except (ValueError, LookupError, TypeError):
+        return 1
 
 
 class Publisher:
-    """Sends events in the order in which they were offered, one at a time, through a bounded queue.
+    """Sends events (or batches) in the order in which they were offered, one request at a time, through a bounded queue.
 
     While ingest cannot be reached, answers 408, 429 or 5xx, the same event is sent again with back-off, for as long as it takes. Any other
     refusal is logged with ingest's reason, counted, and not sent again. `offer` never waits: when `capacity` events wait,
@@ -123,6 +147,7 @@ class Publisher:
         self._settled = settled
         self._waiting: deque[Event] = deque()
         self._sending = False
+        self._drops = 0
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -159,10 +184,11 @@ class Publisher:
 
     def _drop_oldest(self) -> None:
         dropped = self._waiting.popleft()
-        self.counts.dropped += 1
+        self.counts.dropped += dropped.size
         # The first, then one line in as many as the queue holds.
-        if self.counts.dropped % self._capacity == 1 or self._capacity == 1:
+        if self._drops % self._capacity == 0:
             self._log.error("events_dropped", why="the queue is full", id=dropped.id, dropped=self.counts.dropped, waiting=len(self._waiting) + 1)
+        self._drops += 1
 
     async def _deliver(self, event: Event) -> None:
         failures = 0
@@ -175,15 +201,16 @@ class Publisher:
             await asyncio.sleep(wait)
         if failures:
             self._log.info("ingest_is_back", id=event.id, failures=failures, unsent=self.unsent)
-        if answer.verdict is Verdict.ACCEPTED:
-            self.counts.accepted += 1
-        else:
-            self.counts.refused += 1
-            self._log.error("event_refused", reason=answer.reason, id=event.id, refused=self.counts.refused)
+        refused = answer.refused if answer.verdict is Verdict.ACCEPTED else event.size
+        self.counts.accepted += event.size - refused
+        self.counts.refused += refused
+        if refused:
+            self._log.error("event_refused", reason=answer.reason, id=event.id, of=event.size, refused=self.counts.refused)
 
     async def _send(self, event: Event) -> _Answer:
         try:
-            response = await self._client.post(self._url, content=event.body, headers={"Content-Type": "application/cloudevents+json"})
+            response = await self._client.post(self._url, content=event.body, headers={"Content-Type": event.media_type})
         except httpx.RequestError as error:
             return _Answer(Verdict.TRY_AGAIN, f"{type(error).__name__}: {error}")
-        return _Answer(judge(response.status_code), f"{response.status_code} {response.text[:REASON_CHARS]}")
+        reason = f"{response.status_code} {response.text[:REASON_CHARS]}"
+        return _Answer(judge(response.status_code), reason, _refused(response) if response.status_code == PARTLY else 0)

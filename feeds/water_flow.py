@@ -15,25 +15,21 @@ import importlib.util
 import json
 import math
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count, islice
 from pathlib import Path
 from uuid import uuid4
 
 import click
 import httpx
-import structlog
 
+from feeds.process import NOTHING_TO_DO, Clock, Log, address, logger, system_clock, until_told, usable
 from feeds.publisher import TIMEOUT, Event, Publisher, observation_event
 from schemas.base import Origin
 from schemas.observation import Measurement
-
-Log = structlog.typing.FilteringBoundLogger
-Clock = Callable[[], datetime]
 
 SENSOR = "lz-water-pipe-01"
 SOURCE = "/departments/water/replay/water-flow"
@@ -44,9 +40,6 @@ START = 65
 
 PROGRESS_S = 60.0
 """One line a minute says that all is well."""
-
-NO_RECORDING = 3
-"""The exit code that tells a supervisor not to try again."""
 
 KEY = "TONGGUAN_FEED_KEY"
 
@@ -213,49 +206,6 @@ async def _report(publisher: Publisher, log: Log) -> None:
         log.info("published", accepted=counts.accepted, refused=counts.refused, dropped=counts.dropped, unsent=publisher.unsent)
 
 
-async def _until_told(settings: Settings, recording: Recording, *, clock: Clock, log: Log) -> None:
-    """Run the feed as the process: SIGTERM and SIGINT end it in order."""
-    loop = asyncio.get_running_loop()
-    work = asyncio.create_task(feed(settings, recording, clock=clock, log=log))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, work.cancel)
-    try:
-        await work
-    except asyncio.CancelledError:
-        if not work.cancelled():
-            raise
-
-
-def system_clock() -> datetime:
-    """Return the present time."""
-    return datetime.now(UTC)  # noqa: TID251 - a feed is a client and may not import the platform's clock; this one is injected in the same way
-
-
-def logger() -> Log:
-    """Return a logger that writes one JSON object a line to stderr, as the services do."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-    )
-    log: Log = structlog.get_logger(service="feed.water_flow")
-    return log
-
-
-def _address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    try:
-        url = httpx.URL(value)
-    except httpx.InvalidURL as error:
-        raise click.BadParameter(str(error)) from error
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise click.BadParameter(f"{value!r} is not like http://127.0.0.1:8801; set it here or as TONGGUAN_FEED_INGEST")
-    return value
-
-
 def _seconds(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
     if not 0.001 <= value <= 86_400:  # noqa: PLR2004 - a millisecond to a day; NaN is in no range
         raise click.BadParameter(f"{value} is not between 0.001 and 86400 seconds")
@@ -264,13 +214,13 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: float)
 
 def _key() -> str:
     key = os.environ.get(KEY, "")
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
+    if not usable(key):
         raise click.UsageError(f"{KEY} must hold the department's key (it is not an option: other users can see a process's arguments)")
     return key
 
 
 @click.command(context_settings={"auto_envvar_prefix": "TONGGUAN_FEED", "show_default": True})
-@click.option("--ingest", default="", callback=_address, show_default=False, show_envvar=True, help="Where ingest listens.")
+@click.option("--ingest", default="", callback=address, show_default=False, show_envvar=True, help="Where ingest listens.")
 @click.option("--interval", default=1.0, callback=_seconds, show_envvar=True, help="Seconds between readings.")
 @click.option("--start", default=START, type=click.IntRange(min=0), show_envvar=True, help="Row of the recording to start at, from 0.")
 @click.option("--readings", default=0, type=click.IntRange(min=0), show_envvar=True, help="Stop after so many; 0 is for ever.")
@@ -279,16 +229,16 @@ def _key() -> str:
 def main(*, ingest: str, interval: float, start: int, readings: int, sensor: str, state: Path | None) -> None:
     """Replay a real pipe's flow into ingest. The department's key is taken from TONGGUAN_FEED_KEY."""
     settings = Settings(ingest=ingest, key=_key(), interval=interval, start=start, readings=readings, sensor=sensor, state=state)
-    log = logger()
+    log = logger("feed.water_flow")
     try:
         recording = load(locate())
     except (RecordingError, OSError, UnicodeDecodeError, csv.Error) as error:
         log.error("no_recording", reason=str(error))  # noqa: TRY400 - the reason says all; a trace would hide it
-        sys.exit(NO_RECORDING)
+        sys.exit(NOTHING_TO_DO)
     if start > (last := recording.rows[-1].number):
         raise click.UsageError(f"--start {start} lies behind the recording's last row, {last}")
     log.info("recording_loaded", rows=len(recording.rows), skipped=recording.skipped, missing_hours=recording.missing_hours)
-    asyncio.run(_until_told(settings, recording, clock=system_clock, log=log))
+    asyncio.run(until_told(feed(settings, recording, clock=system_clock, log=log)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The models that others meet: what stands on topics, what departments and rule files give, and the frames of the live protocol.
+"""The models that others meet: what stands on topics, what departments and rule files give, what REST answers, and the frames of the live protocol.
 
 Each has its JSON Schema under `schemas/json/` (written by `schemas.generate`), so that it can be read and checked in any language.
 """
@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas import control, health, live, notification, observation, rejected, report, rule, sensor, warning
+from schemas import action, audit, command, control, health, live, notification, observation, rejected, report, rest, rule, sensor, warning
 
 MODELS: dict[str, Any] = {
+    "action.WarningActions": action.WarningActions,
+    "audit.AuditEntry": audit.AuditEntry,
+    "command.Command": command.Command,
     "control.RuleActivation": control.RuleActivation,
     "control.SensorRecord": control.SensorRecord,
     "control.Tick": control.Tick,
@@ -24,6 +27,16 @@ MODELS: dict[str, Any] = {
     "rejected.Rejected": rejected.Rejected,
     "report.Report": report.Report,
     "report.Reported": report.Reported,
+    "rest.Credentials": rest.Credentials,
+    "rest.Mute": rest.Mute,
+    "rest.NewUser": rest.NewUser,
+    "rest.Note": rest.Note,
+    "rest.RegionMap": rest.RegionMap,
+    "rest.Session": rest.Session,
+    "rest.SignIn": rest.SignIn,
+    "rest.User": rest.User,
+    "rest.UserChange": rest.UserChange,
+    "rest.WarningStory": rest.WarningStory,
     "rule.Rule": rule.Rule,
     "sensor.Sensor": sensor.Sensor,
     "warning.Warning": warning.Warning,

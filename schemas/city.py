@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.access import Grant
 from schemas.base import Code, Frozen, Name, Text
 
 
@@ -10,6 +11,14 @@ class Department(Frozen):
 
     id: Code
     name: Name
+
+
+class DemoUser(Frozen):
+    """Somebody whom `up` makes, with a password of its own, so that each level can be tried."""
+
+    id: Code
+    name: Name
+    grants: tuple[Grant, ...]
 
 
 class City(Frozen):
@@ -21,4 +30,7 @@ class City(Frozen):
     """IANA name; device times without a zone, days and shifts are in it."""
     demo_regions: tuple[Code, ...] = ()
     """Regions for which `up` makes a token."""
+    demo_users: tuple[DemoUser, ...] = ()
+    demo_scenario: Code | None = None
+    """The scenario that `up` plays unless told otherwise: a file `scenarios/<name>.yaml`; None for the plain background."""
     departments: tuple[Department, ...] = ()

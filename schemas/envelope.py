@@ -22,6 +22,9 @@ class EventType(StrEnum):
     REJECTED = "cn.tongguan.rejected.v1"
     SENSOR = "cn.tongguan.sensor.v1"
     RULE = "cn.tongguan.rule.v1"
+    COMMAND = "cn.tongguan.command.v1"
+    WARNING_ACTIONS = "cn.tongguan.warning-actions.v1"
+    AUDIT = "cn.tongguan.audit.v1"
     HEALTH = "cn.tongguan.health.v1"
 
 

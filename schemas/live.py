@@ -1,17 +1,19 @@
 """The live protocol, version 1: JSON text frames over a WebSocket at `/v1/live`.
 
-The client's first message is a `Hello`; the server answers with one `Snapshot` and then sends `Delta` and `Heartbeat` frames, each
-with the position after it. A client applies a warning only when its `rev` is newer than the one it has, and a value only when its `at` is
-not older. After a close the client says hello again and gets a new snapshot (resuming by position comes with a later version).
+Who connects is known by the session cookie, or by a token in the hello. The client's first message is a `Hello`; the server answers with
+one `Snapshot` and then sends `Delta` and `Heartbeat` frames, each with the position after it. A client applies a warning or its actions only
+when the `rev` is newer than the one it has, and a value only when its `at` is not older. After a close the client says hello again and gets a
+new snapshot (resuming by position comes with a later version).
 
 Close codes: 1001 or 1012 the server goes away, come back after a second; 1013 too slow, come back after 5 s; 4400 bad first message, do not
-come back; 4401 token unknown, do not come back; 4403 region not yours, do not come back; 4408 no hello within 5 s.
+come back; 4401 not signed in, or the session has ended, do not come back; 4403 region not yours, do not come back; 4408 no hello within 5 s.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
+from schemas.action import WarningActions
 from schemas.base import Code, Domain, Finite, Frozen, Name, Origin, Text, Time
 from schemas.health import Heartbeat as ServiceHeartbeat
 from schemas.observation import Quality, Statistic
@@ -27,7 +29,8 @@ class Hello(Frozen):
 
     type: Literal["hello"]
     protocol: Literal[1] = 1
-    token: Text
+    token: Text | None = None
+    """For machines, which have no session; None for a browser, whose session cookie says who it is."""
     region: Code
 
 
@@ -38,6 +41,10 @@ class LiveSensor(Frozen):
     name: Name
     street: Code
     domain: Domain
+    department: Code
+    place: Name | None = None
+    longitude: Finite | None = None
+    latitude: Finite | None = None
     metrics: dict[Code, Metric]
 
 
@@ -60,12 +67,16 @@ class LiveRegion(Frozen):
     """A region as pages show it."""
 
     code: Code
+    parent: Code | None
     level: Level
     name: Name
 
 
 class Snapshot(Frozen):
-    """All that is true of a region at a position: every open warning, every sensor, the newest value of every series."""
+    """All that is true of a region at a position: every open warning, every sensor, the newest value of every series.
+
+    Of all of these only what is the reader's: a department's reader gets its own.
+    """
 
     type: Literal["snapshot"] = "snapshot"
     protocol: Literal[1] = 1
@@ -75,9 +86,13 @@ class Snapshot(Frozen):
     path: tuple[LiveRegion, ...]
     """From the region up to the city, itself first."""
     children: tuple[LiveRegion, ...]
+    below: tuple[LiveRegion, ...]
+    """All regions below, the children too."""
     sensors: tuple[LiveSensor, ...]
     warnings: tuple[Warning, ...]
     values: tuple[LiveValue, ...]
+    actions: tuple[WarningActions, ...]
+    """What people did of the open warnings, as far as anything was."""
 
 
 class Delta(Frozen):
@@ -89,6 +104,7 @@ class Delta(Frozen):
     warnings: tuple[Warning, ...] = ()
     values: tuple[LiveValue, ...] = ()
     sensors: tuple[LiveSensor, ...] = ()
+    actions: tuple[WarningActions, ...] = ()
 
 
 class Heartbeat(Frozen):

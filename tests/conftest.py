@@ -19,11 +19,15 @@ PARTS = {
     "chaos": "the whole platform while its parts are killed",
 }
 NEVER_SKIPPED_IN_CI = {"contract", "integration", "browser", "chaos"}
+MAY_BE_SKIPPED = "may_be_skipped_in_ci"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     for name, meaning in PARTS.items():
         config.addinivalue_line("markers", f"{name}: {meaning} (given by the folder)")
+    config.addinivalue_line(
+        "markers", f"{MAY_BE_SKIPPED}(why): the one exception to that no test of such a part is skipped in CI; told aloud at the end"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,10 +43,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if os.environ.get("CI") == "true" and report.skipped and not hasattr(report, "wasxfail"):
         part = item.path.relative_to(ROOT / "tests").parts[0]
-        if part in NEVER_SKIPPED_IN_CI:
+        if (exception := item.get_closest_marker(MAY_BE_SKIPPED)) is not None:
+            report.user_properties.append((MAY_BE_SKIPPED, exception.args[0]))
+        elif part in NEVER_SKIPPED_IN_CI:
             report.outcome = "failed"
             report.longrepr = f"skipped, which CI does not allow for {part} tests: {report.longrepr}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.getreports("skipped"):
+        for why in (value for name, value in report.user_properties if name == MAY_BE_SKIPPED):
+            terminalreporter.write_sep("!", f"NOT TESTED in CI: {report.nodeid}: {why}", red=True)
+            terminalreporter.write_line(str(report.longrepr))
 
 
 @pytest.fixture(scope="session")

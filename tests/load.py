@@ -67,6 +67,7 @@ def write_city(folder: Path, sensors: int) -> None:
         "timezone": "Asia/Shanghai",
         "demo_regions": [CITY, "990100", streets[0]],
         "departments": [{"id": "water", "name": name("供水")}],
+        "demo_users": [{"id": "watch", "name": name("值班"), "grants": [{"role": "city", "region": CITY}]}],
     }
     (folder / "rules").mkdir(parents=True)
     for file, content in (("city.yaml", head), ("regions.yaml", regions), ("sensors.yaml", listed), ("rules/flow.yaml", rule)):
@@ -92,8 +93,12 @@ class Published:
 class Publisher:
     """Publishes readings as a department does: in order, a batch at a time, each again until it is acknowledged."""
 
-    def __init__(self, url: str, key: str, sensors: int, *, seed: int = 1, batch: int = 500, exceeds_each: int = EXCEEDS_EACH) -> None:
+    def __init__(
+        self, url: str, key: str, sensors: int, *, seed: int = 1, batch: int = 500, exceeds_each: int = EXCEEDS_EACH, always_over: int = 0
+    ) -> None:
+        """The first `always_over` sensors exceed in every reading, a quarter of them in each tier; of the others one reading in `exceeds_each`."""
         self.moved(url)
+        self._always_over = always_over
         self._exceeds_each = exceeds_each
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/cloudevents-batch+json"}
         self._sensors = sensors
@@ -129,7 +134,7 @@ class Publisher:
         for _ in range(count):
             sensor = self._at % self._sensors
             self._at += 1
-            yield self._reading(sensor, over=self._random.randrange(self._exceeds_each) == 0)
+            yield self._reading(sensor, over=sensor < self._always_over or self._random.randrange(self._exceeds_each) == 0)
 
     def _reading(self, sensor: int, *, over: bool) -> dict[str, Any]:
         # Microseconds of the sending; a sensor's readings never have the same end.
@@ -140,7 +145,7 @@ class Publisher:
         if over != (sensor in self._over):
             self.published.changes[event] = "opened" if over else "recovered"
             (self._over.add if over else self._over.discard)(sensor)
-        flow = 99.0 if over else 10.0
+        flow = 99.0 - 5 * (sensor % 4 if sensor < self._always_over else 0) if over else 10.0
         return {
             "specversion": "1.0",
             "id": event,

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,38 @@ class Running:
     """One `up`. `run` is what its run.json says now."""
 
     def __init__(
-        self, folder: Path, *, city: Path | None = None, feed: bool = False, data: Path | None = None, environment: dict[str, str] | None = None
+        self,
+        folder: Path,
+        *,
+        city: Path | None = None,
+        feed: bool = False,
+        scenarios: Sequence[str] = (),
+        data: Path | None = None,
+        kafka: str | None = None,
+        database: str | None = None,
+        flags: Sequence[str] = (),
+        environment: dict[str, str] | None = None,
+        program: Sequence[str] = (sys.executable, "-m", "services.cli"),
+        root: Path = ROOT,
     ):
-        """`folder` takes the log and run.json; without `data` the platform's own data go when it stops."""
+        """`folder` takes the log and run.json; without `data` the platform's own data go when it stops.
+
+        With a `feed` these `scenarios` are played, the city's own when none is named. `kafka` and `database` name outside servers.
+        `program` and `root` start another version.
+        """
         self._folder = folder
         self.log = folder / "up.log"
         self._run_file = folder / "run.json"
         self._run_file.unlink(missing_ok=True)
-        argv = [sys.executable, "-m", "services.cli", "up", "--port-base", "0", "--run-file", str(self._run_file)]
+        argv = [*program, "up", "--port-base", "0", "--run-file", str(self._run_file), *flags]
         argv += ["--city", str(city)] if city else []
         argv += [] if feed else ["--no-feed"]
+        argv += [word for name in scenarios for word in ("--scenario", name)]
         argv += ["--data", str(data)] if data else []
+        argv += ["--kafka", kafka] if kafka else []
+        argv += ["--database", database] if database else []
         self._output = self.log.open("wb")
-        self.process = subprocess.Popen(argv, cwd=ROOT, stdout=self._output, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})})
+        self.process = subprocess.Popen(argv, cwd=root, stdout=self._output, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})})
 
     def wait_ready(self, seconds: float = 180) -> None:
         """Return once the platform is ready."""
@@ -45,6 +64,8 @@ class Running:
         self.database: str = self.run["database"]
         self.tokens: dict[str, str] = secrets["region_tokens"]
         self.keys: dict[str, str] = secrets["department_keys"]
+        self.users: dict[str, str] = {user["id"]: user["password"] for user in secrets.get("users", [])}
+        """User id to password."""
         self.data = Path(self.run["data"])
 
     @property

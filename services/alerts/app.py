@@ -11,7 +11,7 @@ from services.alerts.store import ROOM, Store
 from services.kit import city, room
 from services.kit.consumer import Subscription, consume
 from services.kit.outbox import Relay
-from services.kit.topics import WARNINGS
+from services.kit.topics import COMMANDS, WARNINGS
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -29,7 +29,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         subscription = Subscription(
             bootstrap=settings.kafka,
             group=ROOM,
-            topics=[WARNINGS],
+            topics=[WARNINGS, COMMANDS],
             progress=opened.progress,
             alive=opened.health.check("consumer", max_age=120, vital=True),
             ready=opened.health.check("assignment", max_age=10),

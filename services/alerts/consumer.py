@@ -1,24 +1,29 @@
-"""Alerts' worker: warnings in, notifications out."""
+"""Alerts' worker: warnings and commands in, notifications and what people did out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from prometheus_client import CollectorRegistry, Counter
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from schemas.command import Command
 from schemas.notification import Notification
 from schemas.warning import Warning  # noqa: A004 - the field's own word
-from services.alerts.store import Store
+from services.alerts.store import Polled, Store
 from services.kit import database, logs
 from services.kit.consumer import Batches
 from services.kit.health import Check
 from services.kit.outbox import Relay
 from services.kit.partitions import Claim
+from services.kit.topics import COMMANDS, WARNINGS
 
 _log = logs.get(__name__)
+
+_MODELS: dict[str, TypeAdapter[Any]] = {WARNINGS: TypeAdapter(Warning), COMMANDS: TypeAdapter(Command)}
 
 
 class AlertsWorker:
@@ -44,20 +49,29 @@ class AlertsWorker:
         """Deal with a poll."""
         if not batches:
             return {}
-        warnings: list[Warning] = []
-        for records in batches.values():
-            for record in records:
-                try:
-                    warnings.append(Warning.model_validate_json(record.value))
-                except ValidationError as error:
-                    # Only rules writes here, so this is a fault of ours; the record stays in Kafka, and harms no other.
-                    _log.error("undecodable_record", topic=record.topic, partition=record.partition, offset=record.offset, error=str(error))
+        polled = Polled(list(_decoded(batches, WARNINGS)), list(_decoded(batches, COMMANDS)))
         offsets = {tp: records[-1].offset + 1 for tp, records in batches.items()}
         claims = self._claims  # of this poll: the partitions may be assigned anew while it is tried again
         told = await database.retrying(
-            lambda: self._store.commit(claims, offsets, warnings, self._route), what="write notifications", check=self._check
+            lambda: self._store.commit(claims, offsets, polled, self._route), what="write notifications", check=self._check
         )
         self._check.ok()
         self._relay.wake()
         self._told.inc(told)
         return {}
+
+
+def _decoded(batches: Batches, topic: str) -> Iterator[Any]:
+    """Yield a topic's records in order; what does not decode is told and passed over."""
+    for tp, records in batches.items():
+        if tp.topic == topic:
+            for record in records:
+                try:
+                    yield _MODELS[topic].validate_json(record.value)
+                except ValidationError as error:
+                    _pass_over(record, error)
+
+
+def _pass_over(record: ConsumerRecord, error: Exception) -> None:
+    """A record that only our own rooms could have written badly: it stays in Kafka, and harms no other."""
+    _log.error("undecodable_record", topic=record.topic, partition=record.partition, offset=record.offset, error=str(error))

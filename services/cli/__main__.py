@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
+from services.cli import care
 from services.cli.folder import program_version
 
 _BEGAN = time.monotonic()
@@ -28,25 +30,29 @@ def cli() -> None:
 @click.option("--data", type=_FOLDER, help="Keep the data in this folder; without it a fresh one is made and removed at the end.")
 @click.option("--city", type=_FOLDER, default=_ROOT / "cities" / "620100", help="The folder of the city (default: Lanzhou, 620100).")
 @click.option("--port-base", default=_PORT_BASE, show_default=True, type=click.IntRange(0, 65_500), help="The first port; 0: any that are free.")
-@click.option("--no-feed", is_flag=True, help="Do not replay the recorded pipe.")
+@click.option("--no-feed", is_flag=True, help="Neither replay the recorded pipe nor simulate anything.")
+@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Simulate this of the city's scenarios (repeatable); none: no scenario.")
+@click.option("--no-pages", is_flag=True, help="Do not build the pages, whatever their state.")
 @click.option("--bind", default="127.0.0.1", show_default=True, help="Address on which pages and ingest listen; 0.0.0.0 for all.")
+@click.option("--kafka", metavar="HOST:PORT[,…]", help="Use this Kafka instead of the embedded one.")
+@click.option(
+    "--database", metavar="URL", help="Use this PostgreSQL, postgresql://USER@HOST:PORT/NAME; a password better in PGPASSWORD or PGPASSFILE."
+)
+@click.option(
+    "--replication", type=click.IntRange(1, 7), help="Copies of each new topic's partition (embedded: 1; outside: 3, or as many as brokers)."
+)
 @click.option("--servers-only", is_flag=True, help="Kafka and PostgreSQL with migrations and topics, no service.")
 @click.option("--run-file", type=click.Path(dir_okay=False, path_type=Path), help="Also write run.json (addresses, ports, pids, ready) here.")
-def up(*, data: Path | None, city: Path, port_base: int, no_feed: bool, bind: str, servers_only: bool, run_file: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Tell what the banner tells as one line of JSON.")
+def up(**given: Any) -> None:
     """Start the whole platform on this machine, until Ctrl-C."""
     from services.cli import up as platform  # noqa: PLC0415 - 0.4 s of drivers that other commands do not need
 
-    options = platform.Options(
-        data=data,
-        city=city.absolute(),
-        port_base=port_base,
-        feed=not no_feed,
-        bind=bind,
-        servers_only=servers_only,
-        run_file=run_file and run_file.absolute(),
-        began=_BEGAN,
-    )
-    sys.exit(platform.up(options))
+    if given["no_feed"] and given["scenarios"]:
+        raise click.UsageError("--scenario is simulated by a feed, and --no-feed leaves all feeds out: give one of the two")
+    if given["replication"] and not given["kafka"]:
+        raise click.UsageError("--replication is for the brokers that --kafka names; the embedded one keeps one copy")
+    sys.exit(platform.up(platform.Options.given(**given, began=_BEGAN)))
 
 
 @cli.command(context_settings=_PASS_ON)
@@ -82,11 +88,16 @@ def bench(name: str, arguments: tuple[str, ...]) -> None:
 
 
 @cli.command()
-def check() -> None:
-    """Check the code: style, types, the map of imports."""
+@click.argument("names", nargs=-1)
+def check(names: tuple[str, ...]) -> None:
+    """Check the code: style, types, the map of imports, schemas, the pages' sources; only those named, if any are."""
     from services.cli import checking  # noqa: PLC0415
 
-    sys.exit(checking.check(_ROOT))
+    sys.exit(checking.check(_ROOT, names))
+
+
+for _command in (care.doctor, care.status, care.reset, care.pages, care.boundaries):
+    cli.add_command(_command)
 
 
 def main() -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from schemas.control import SensorRecord
 from schemas.regions import RegionTree
 from schemas.rule import Rule
 from schemas.sensor import Sensor
-from services.cli.credentials import Credentials
 from services.rules.domain.step import concerns
 
 KAFKA_CAP_GB = 20
@@ -19,11 +19,12 @@ KAFKA_CAP_GB = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A region for which there is a token."""
+class Login:
+    """A demo user."""
 
-    code: str
+    id: str
     name: str
+    password: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,16 @@ class Facts:
     ready_s: float
     gateway: str
     ingest: str
-    places: Sequence[Place]
-    departments: Sequence[Place]
-    credentials: Credentials
+    logins: Sequence[Login]
+    keys: Mapping[str, str]
+    """Department id to its key."""
     sample: Sample | None
     data: Path
     kept: bool
+    servers: Sequence[str]
+    """Those that others run."""
+    embedded: bool
+    """Whether Kafka is ours, which bounds what it keeps."""
     feed: str
 
 
@@ -65,11 +70,6 @@ def sample_of(sensors: Sequence[Sensor], rules: Sequence[Rule], regions: RegionT
         if ways and rule.enabled and (sensor := next(met, None)) is not None:
             return Sample(sensor.id, sensor.department, metric, ways[0].limit, rule.name.zh)
     return next((Sample(each.id, each.department, next(iter(each.metrics)), 12.5, None) for each in sensors), None)
-
-
-def page_address(gateway: str, token: str, region: str) -> str:
-    """Return the address of a region's page. The token stands after `#`, which browsers send to nobody."""
-    return f"{gateway}/#token={token}&region={region}"
 
 
 def curl(facts: Facts, sample: Sample) -> str:
@@ -86,7 +86,7 @@ def curl(facts: Facts, sample: Sample) -> str:
     body = json.dumps(event).replace("TIME", "'$(date -u +%FT%TZ)'").replace('"ID"', "\"hand-'$(date +%s%N)'\"")
     return (
         f"curl -sS {facts.ingest}/v1/events \\\n"
-        f"    -H 'Authorization: Bearer {facts.credentials.department_keys[sample.department]}' \\\n"
+        f"    -H 'Authorization: Bearer {facts.keys[sample.department]}' \\\n"
         f"    -H 'Content-Type: application/cloudevents+json' \\\n"
         f"    -d '{body}'"
     )
@@ -94,21 +94,50 @@ def curl(facts: Facts, sample: Sample) -> str:
 
 def text(facts: Facts) -> str:
     """Return the banner."""
-    lines = ["", f"统管 Tongguan {facts.version} is ready ({facts.ready_s:.1f} s)", "", "  Pages, each with the token of its region:"]
-    tokens = facts.credentials.region_tokens
-    lines += [f"    {place.name}  {page_address(facts.gateway, tokens[place.code], place.code)}" for place in facts.places]
-    lines += ["", f"  Departments publish CloudEvents to {facts.ingest}, each with its key:"]
-    lines += [f"    {place.name} ({place.code})  {facts.credentials.department_keys[place.code]}" for place in facts.departments]
+    lines = ["", f"统管 Tongguan {facts.version} is ready ({facts.ready_s:.1f} s)", "", f"  Pages:  {facts.gateway}"]
+    lines += _logins(facts.logins)
+    lines += ["", f"  Departments publish CloudEvents to {facts.ingest}, each with its key (secrets.json)."]
     if facts.sample is not None:
         warns = f", which raises a warning ({facts.sample.warns})" if facts.sample.warns else ""
-        lines += ["", f"  A first event{warns}; to be pasted as it is:", *(f"    {line}" for line in curl(facts, facts.sample).splitlines())]
-    lines += ["", f"  Input: {facts.feed}", *_folder(facts), f"  Logs:  {facts.data / 'logs'}", "", "  Ctrl-C stops everything, in order.", ""]
-    return "\n".join(lines)
+        lines += [f"  A first event{warns}; to be pasted as it is:", *(f"    {line}" for line in curl(facts, facts.sample).splitlines())]
+    lines += ["", f"  Input:    {facts.feed}", *_folder(facts), f"  Secrets:  {facts.data / 'secrets.json'}   Logs: {facts.data / 'logs'}"]
+    return "\n".join([*lines, "", "  Ctrl-C stops everything, in order.", ""])
+
+
+def _logins(logins: Sequence[Login]) -> list[str]:
+    """Return the table of the demo users, aligned on a terminal, where a Chinese character takes two columns."""
+    if not logins:
+        return ["  This city has no demo users: see docs/operations.md for the first administrator."]
+    names, ids = max(_columns(each.name) for each in logins), max(len(each.id) for each in logins)
+    rows = (f"    {each.name}{' ' * (names - _columns(each.name))}  {each.id:{ids}}  {each.password}" for each in logins)
+    return ["  Sign in as (made for this data folder; the password is the last column):", *rows]
+
+
+def _columns(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def _folder(facts: Facts) -> list[str]:
     kept = "kept: start again with the same --data and go on" if facts.kept else "removed at the end; --data DIR keeps it"
-    return [
-        f"  Data:  {facts.data}  ({kept})",
-        f"         the embedded Kafka keeps {KAFKA_CAP_GB} GB at most; this one-machine set is for trials and work, not for a city",
-    ]
+    lines = [f"  Data:     {facts.data}  ({kept})"]
+    if facts.servers:
+        lines.append(f"            with {' and '.join(facts.servers)}, which Ctrl-C leaves running")
+    if facts.embedded:
+        lines.append(f"            the embedded Kafka keeps {KAFKA_CAP_GB} GB at most; this one-machine set is for trials and work, not for a city")
+    return lines
+
+
+def as_json(facts: Facts) -> str:
+    """Return in one line what the banner tells, and no secret that it does not tell."""
+    told = {
+        "version": facts.version,
+        "ready_s": facts.ready_s,
+        "urls": {"gateway": facts.gateway, "ingest": facts.ingest},
+        "users": [asdict(login) for login in facts.logins],
+        "input": facts.feed,
+        "data": str(facts.data),
+        "kept": facts.kept,
+        "secrets": str(facts.data / "secrets.json"),
+        "logs": str(facts.data / "logs"),
+    }
+    return json.dumps(told, ensure_ascii=False)

@@ -9,22 +9,32 @@ import os
 import pwd
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
+
 from services.cli.errors import PreflightError, Problem
 
-FORMAT = 1
-"""Of the folder's layout. A later version raises it and upgrades what it finds."""
+FORMAT = 2
+"""Raised by each version whose data an older one could not go on with; what is found of an older format is upgraded.
+
+1: 0.1. 2: 0.2 has tables of the gateway, users in `secrets.json`, and remembers which servers a folder belongs to.
+"""
 
 _VERSION_FILE = "tongguan.json"
 _LOCK_FILE = "up.lock"
-_BEFORE_MARKER = {_LOCK_FILE, _VERSION_FILE + ".new"}
+_BEFORE_MARKER = {_LOCK_FILE, _VERSION_FILE + ".new", "logs"}
 """What a run that was killed at its very beginning leaves."""
 _THROWAWAY = "tmp-"
+_EMBEDDED = {"kafka": "kafka", "database": "postgres"}
+"""Which folder the embedded server of a kind has."""
+
+Servers = Mapping[str, Mapping[str, str]]
+"""What a folder remembers of the outside servers that it belongs to: for `kafka` and `database` an address and an identity."""
 
 
 def program_version() -> str:
@@ -65,11 +75,93 @@ class DataFolder:
         """Return the log of a process."""
         return self.logs / f"{name}.log"
 
+    def claim(self, servers: Servers) -> None:
+        """Note that this version goes on with it from now on, with these outside servers: an older version will refuse it."""
+        write_private(self.path / _VERSION_FILE, {"format": FORMAT, "version": program_version(), "servers": servers})
+
     def close(self, *, leave: bool = False) -> None:
         """Give the folder free, and remove it when it is throwaway; `leave` leaves that to the next start."""
         if not self.kept and not leave:
             shutil.rmtree(self.path, ignore_errors=True)
         self._lock.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What a data folder says of itself."""
+
+    format: int
+    version: str
+    servers: Servers
+
+
+def inspect(path: Path) -> Marker | None:
+    """Return what a folder says of itself, None for one that is empty or not there. Raises `PreflightError` for one that we cannot use."""
+    if not path.exists():
+        return None
+    _check_ours(path)
+    return _marker(path)
+
+
+def _marker(path: Path) -> Marker | None:
+    file = path / _VERSION_FILE
+    if not file.exists():
+        return None
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return Marker(found["format"], found["version"], found.get("servers", {}))
+
+
+def mix_ups(path: Path, servers: Servers) -> list[Problem]:
+    """Return what is wrong with using a folder with these outside servers: data of one server are of no use with another's."""
+    marker = _marker(path)
+    each = (_mix_up(path, name, marker.servers.get(name), servers.get(name)) for name in _EMBEDDED) if marker else ()
+    return [problem for problem in each if problem]
+
+
+def _mix_up(path: Path, name: str, before: Mapping[str, str] | None, now: Mapping[str, str] | None) -> Problem | None:
+    other = "or name another folder: --data DIR"
+    if before is None and now is not None and (path / _EMBEDDED[name]).exists():
+        return Problem(f"{path} has an embedded {name} with its data, and --{name} names another", f"leave --{name} out, {other}")
+    if before is not None and now is None:
+        return Problem(f"{path} belongs to the {name} at {before['address']}", f"add --{name} {before['address']}, {other}")
+    if before is not None and now is not None and before["identity"] != now["identity"]:
+        what = f"{path} belongs to the {name} at {before['address']}, and the one at {now['address']} is another"
+        return Problem(what, f"name that one, {other}")
+    return None
+
+
+def running_pid(path: Path) -> int | None:
+    """Return the `up` that has a folder in use, without disturbing it."""
+    with contextlib.suppress(OSError, ValueError, psutil.Error):
+        process = psutil.Process(int((path / _LOCK_FILE).read_text().strip()))
+        words = process.cmdline()  # none of a zombie; another's that has got the same number are different
+        if "up" in words and any("services.cli" in word or Path(word).name == "tongguan" for word in words):
+            return process.pid
+    return None
+
+
+def throwaways() -> list[Path]:
+    """Return the throwaway folders that are there."""
+    return sorted(home().glob(_THROWAWAY + "*"))
+
+
+def remove(path: Path, confirm: Callable[[Marker], bool]) -> bool:
+    """Remove a data folder with all that is in it, if `confirm` agrees; returns whether it did.
+
+    Raises `PreflightError` for one that is in use, of another user, or not ours.
+    """
+    path = path.expanduser().resolve()
+    marker = inspect(path)
+    if marker is None:
+        raise _refuse(f"{path} is no data folder of Tongguan", "name the folder that --data named")
+    lock = _lock(path)
+    try:
+        if not confirm(marker):
+            return False
+        shutil.rmtree(path)
+        return True
+    finally:
+        lock.close()
 
 
 def write_private(path: Path, content: Mapping[str, Any]) -> None:
@@ -154,16 +246,17 @@ def _check_ours(path: Path) -> None:
     if not path.is_dir():
         raise _refuse(f"{path} is not a folder", "name another: --data DIR")
     marker = path / _VERSION_FILE
-    if not marker.exists():
-        if foreign := [entry.name for entry in path.iterdir() if entry.name not in _BEFORE_MARKER]:
+    found = _marker(path)
+    if found is None:
+        names = {entry.name for entry in path.iterdir()}
+        if foreign := sorted(names - _BEFORE_MARKER if _LOCK_FILE in names else names):
             raise _refuse(f"{path} is not empty and no data folder of Tongguan (it holds {foreign[0]})", "name a new or empty folder: --data DIR")
         return
     owner = marker.stat().st_uid
     if owner != os.geteuid():
         raise _refuse(f"{path} belongs to user {_user_name(owner)}, who ran it before", "start as that user, or name another folder: --data DIR")
-    found = json.loads(marker.read_text(encoding="utf-8"))
-    if found["format"] > FORMAT:
-        raise _refuse(f"{path} was last used by version {found['version']}, which is newer than this one", "start that version or a newer one")
+    if found.format > FORMAT:
+        raise _refuse(f"{path} was last used by version {found.version}, which is newer than this one", "start that version or a newer one")
 
 
 def _user_name(uid: int) -> str:
@@ -173,12 +266,16 @@ def _user_name(uid: int) -> str:
         return str(uid)
 
 
-def _started(path: Path, *, kept: bool) -> DataFolder:
+def _lock(path: Path) -> IO[str]:
     lock = _try_lock(path)
     if lock is None:
         pid = (path / _LOCK_FILE).read_text().strip() or "unknown"
         raise _refuse(f"{path} is in use by another ./tongguan up (pid {pid})", f"stop it first (kill {pid}), or name another folder: --data DIR")
-    write_private(path / _VERSION_FILE, {"format": FORMAT, "version": program_version()})
+    return lock
+
+
+def _started(path: Path, *, kept: bool) -> DataFolder:
+    lock = _lock(path)
     (path / "logs").mkdir(mode=0o700, exist_ok=True)
     (path / "run.json").unlink(missing_ok=True)
     return DataFolder(path, kept, lock)

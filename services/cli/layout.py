@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.cli import probe
 from services.cli.credentials import Credentials
 from services.cli.ports import ADMIN, PortPlan
+from services.cli.streams import Streams
 from services.cli.supervisor import ChildSpec, Stage
 from services.kit.embedded.command import Command
 
 ROOMS = tuple(ADMIN)
-KAFKA, DATABASE, FEED = "kafka", "postgres", "feed-water-flow"
+KAFKA, DATABASE = "kafka", "postgres"
+REPLAY, SIMULATOR = "feed-water-flow", "feed-simulated"
 
 STAGES = (
     # First what brings new work, then what takes it in and may still have to hand it to Kafka, then those who work on it.
-    Stage((FEED,), 1.0),
+    Stage((REPLAY, SIMULATOR), 2.0),
     Stage(("ingest",), 4.0),
     Stage(("rules", "alerts", "history", "gateway"), 4.0),
     Stage((KAFKA, DATABASE), 3.0),
@@ -27,9 +30,9 @@ STAGES = (
 DRAIN_S = 9.0
 """Of the 10 s promised; the rest is for the folder and the terminal."""
 
-_FEED_MODULE = "feeds.water_flow"
-_FEED_DEPARTMENT = "water"
-_FEED_NO_RECORDING = 3
+_REPLAY_DEPARTMENT = "water"
+_NOTHING_TO_FEED = 3
+"""A feed's word that there is no recording or nothing to simulate."""
 _OK = 200
 
 
@@ -44,6 +47,8 @@ class Surroundings:
     secrets: Path
     kafka: str
     database: str
+    boundaries: Path | None
+    """GeoJSON with the outlines of regions, for a city that has none of its own."""
 
     def environment(self) -> dict[str, str]:
         """Return the whole environment of a service: ours, and on top what only this run knows."""
@@ -56,6 +61,8 @@ class Surroundings:
             "TONGGUAN_INGEST__PORT": str(self.ports.ingest),
             "TONGGUAN_GATEWAY__PORT": str(self.ports.gateway),
         }
+        if self.boundaries is not None:
+            told["TONGGUAN_GATEWAY__BOUNDARIES"] = str(self.boundaries)
         told |= {f"TONGGUAN_{room.upper()}__ADMIN_PORT": str(self.ports.admin(room)) for room in ROOMS}
         return {**_inherited(), **told}
 
@@ -83,11 +90,20 @@ def service(room: str, around: Surroundings) -> ChildSpec:
     return ChildSpec(_python(room, f"services.{room}", around.data, around.environment()), admin_port=port, ready=ready)
 
 
-def feed(around: Surroundings, credentials: Credentials) -> ChildSpec | None:
-    """Return the process of the feed, or None in a city without its department. It learns only what a department knows."""
-    key = credentials.department_keys.get(_FEED_DEPARTMENT)
-    if key is None:
-        return None
-    told = {"TONGGUAN_FEED_INGEST": f"http://127.0.0.1:{around.ports.ingest}", "TONGGUAN_FEED_KEY": key}
-    command = _python(FEED, _FEED_MODULE, around.data, {**_inherited(), **told})
-    return ChildSpec(command, give_up=frozenset({_FEED_NO_RECORDING}))
+def feeds(around: Surroundings, streams: Streams, credentials: Credentials) -> Iterator[ChildSpec]:
+    """Yield the processes of the feeds. Each learns only what departments know."""
+    address = {"TONGGUAN_FEED_INGEST": f"http://127.0.0.1:{around.ports.ingest}"}
+    keys = credentials.department_keys
+    if streams.replay and _REPLAY_DEPARTMENT in keys:
+        yield _feed(REPLAY, "feeds.water_flow", around, {**address, "TONGGUAN_FEED_KEY": keys[_REPLAY_DEPARTMENT]})
+    if streams.simulate:
+        told = {
+            "TONGGUAN_FEED_KEYS": json.dumps(keys),
+            "TONGGUAN_FEED_CITY": str(around.city),
+            "TONGGUAN_FEED_SCENARIOS": ",".join(streams.scenarios),
+        }
+        yield _feed(SIMULATOR, "feeds.simulated", around, {**address, **told})
+
+
+def _feed(name: str, module: str, around: Surroundings, told: dict[str, str]) -> ChildSpec:
+    return ChildSpec(_python(name, module, around.data, {**_inherited(), **told}), give_up=frozenset({_NOTHING_TO_FEED}))

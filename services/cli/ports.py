@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import psutil
 
 ADMIN = {"ingest": 11, "rules": 12, "history": 13, "alerts": 14, "gateway": 15}
+SERVERS = ("kafka", "database")
+"""The servers that are embedded unless outside ones are named."""
 _LAST = 31
 # Below the range from which systems take ports for outgoing connections (Linux 32768, others 49152): a broker that comes
 # back must find its port free, and no client may have been given it meanwhile.
@@ -53,16 +55,12 @@ class PortPlan:
         """Where a service tells how it is."""
         return self.base + ADMIN[room]
 
-    def named(self) -> dict[str, int]:
-        """Return all by name."""
-        servers = {
-            "gateway": self.gateway,
-            "ingest": self.ingest,
-            "kafka": self.kafka,
-            "kafka_controller": self.controller,
-            "database": self.database,
-        }
-        return servers | {f"{room}_admin": self.admin(room) for room in ADMIN}
+    def named(self, servers: Collection[str] = SERVERS) -> dict[str, int]:
+        """Return all by name, of the embedded servers only these."""
+        public = {"gateway": self.gateway, "ingest": self.ingest}
+        kafka = {"kafka": self.kafka, "kafka_controller": self.controller} if "kafka" in servers else {}
+        database = {"database": self.database} if "database" in servers else {}
+        return public | kafka | database | {f"{room}_admin": self.admin(room) for room in ADMIN}
 
 
 def is_free(port: int, address: str = "127.0.0.1") -> bool:

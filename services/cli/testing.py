@@ -13,11 +13,13 @@ from types import ModuleType
 import click
 
 from services.cli import browser
+from services.cli.care import build_pages
 from services.cli.errors import CliError
 from services.cli.folder import cache
 
 PARTS = ("unit", "contract", "integration", "browser", "chaos")
 """Folders under `tests/`, the quick ones first."""
+_WITHOUT_PAGES = {"unit", "contract"}
 
 
 def test(root: Path, parts: Sequence[str], *, with_browser: bool, pytest_arguments: Sequence[str]) -> int:
@@ -30,6 +32,8 @@ def test(root: Path, parts: Sequence[str], *, with_browser: bool, pytest_argumen
         chosen, environment = _set_up_browser(chosen, environment, with_browser=with_browser)
     if not chosen:
         raise CliError(f"there are no such tests: {', '.join(parts) or 'none at all'}")
+    if not _WITHOUT_PAGES.issuperset(chosen):
+        build_pages(root)
     click.echo(f"tests: {', '.join(chosen)}", err=True)
     read_only = () if os.access(root, os.W_OK) else ("-p", "no:cacheprovider")
     argv = (sys.executable, "-m", "pytest", *read_only, *(f"tests/{part}" for part in chosen), *pytest_arguments)
@@ -63,6 +67,7 @@ def bench(root: Path, name: str, arguments: Sequence[str]) -> int:
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("[!_]*.py"))) or "none"
         raise CliError(f"there is no benchmark {name}; there are: {known}")
+    build_pages(root)
     return int(_loaded(path).main(list(arguments)) or 0)
 
 

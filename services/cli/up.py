@@ -2,10 +2,10 @@
 
 Order of the start:
  1. preflight: what is wrong with the machine, the folder, the city and the ports, all at once
- 2. PostgreSQL and Kafka side by side: files, cluster or log folder, process, an answer
+ 2. PostgreSQL and Kafka side by side: files, cluster or log folder, process, an answer; beside them the pages, where their sources have changed
  3. migrations, then topics
  4. the services, all at once, until each says /readyz
- 5. the feed, then the banner
+ 5. the feeds, then the banner
 The end goes by `layout.STAGES`. A signal at any time begins it; a second one cuts it short.
 """
 
@@ -13,47 +13,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from services.cli import banner, credentials, folder, layout, ports, preflight, probe
-from services.cli.console import Console, Step, open_console
+from services.cli import banner, boundaries, credentials, folder, layout, outside, pages, ports, preflight
+from services.cli.console import Console, open_console
 from services.cli.errors import CliError, PreflightError, Problem, StepError
-from services.cli.supervisor import Child, ChildSpec, Supervisor, in_thread
+from services.cli.servers import Servers, embedded
+from services.cli.starting import Starter, together
+from services.cli.streams import Streams, choose
+from services.cli.supervisor import Supervisor, in_thread
 from services.kit import city as city_folder
-from services.kit import migrations, topics
-from services.kit.embedded import jars, kafka, postgres
-from services.kit.embedded.command import Command, CommandFailedError, EmbeddedError, run_logged, tail
+from services.kit.embedded.command import CommandFailedError, EmbeddedError
 from services.kit.errors import Misconfigured
 
 if TYPE_CHECKING:
     from schemas.city import City
     from services.kit.city import CityFolder
 
-SERVER_S = 120.0
-"""After a crash with much data a server first recovers; without one it takes 1-3 s."""
-SERVICES_S = 90.0
-STEP_S = 120.0
-_POLL_S = 0.05
-_HOPELESS = 6
-"""A child that died so often before it was ever ready will not be: 16 s by the back-off."""
-_EXIT_MISCONFIGURED = 78
-"""A service's word that starting it again will not help (`services.kit.room`)."""
-_TELL_S = 0.5
 _FAILED, _INTERRUPTED = 1, 130
-_DOWNLOAD_HINT = (
-    "Mend the network (a proxy goes into HTTPS_PROXY, its certificates into SSL_CERT_FILE) or name a mirror of Maven Central in "
-    "~/.config/jgo.conf (`[repositories]`, `central = https://…`), then run again: what was fetched is kept"
-)
-_FED = "the flow of a real pipe is replayed as the water department's (回放)"
+_ROOT = Path(__file__).parents[2]
+_BOUNDARIES = "boundaries.geojson"
+_UNFED = Streams(replay=False, simulate=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +60,21 @@ class Options:
     """Takes a copy of `run.json`, for those who cannot know the throwaway folder."""
     began: float
     """`time.monotonic()` at the start of the process."""
+    scenarios: tuple[str, ...] = ()
+    """What was asked for; empty for the city's own."""
+    pages: bool = True
+    """Whether the pages are built where they are not."""
+    as_json: bool = False
+    kafka: str | None = None
+    """Bootstrap servers of an outside Kafka; None for the embedded one."""
+    database: str | None = None
+    """Address of an outside database; None for the embedded one."""
+    replication: int | None = None
+
+    @classmethod
+    def given(cls, *, city: Path, run_file: Path | None, no_feed: bool, no_pages: bool, **rest: Any) -> Options:
+        """Return them from the flags of the command line."""
+        return cls(city=city.absolute(), run_file=run_file and run_file.absolute(), feed=not no_feed, pages=not no_pages, **rest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +85,9 @@ class Ground:
     folder: folder.DataFolder
     city: CityFolder
     sample: banner.Sample | None
+    streams: Streams
     ports: ports.PortPlan
+    servers: Servers
 
 
 def up(options: Options) -> int:
@@ -101,34 +108,54 @@ def up(options: Options) -> int:
 
 def check(options: Options) -> Ground:
     """Return the ground to start on, or raise `PreflightError` with everything that is wrong."""
-    problems = list(preflight.machine())
+    ours = embedded(options.kafka, options.database)
+    problems = list(preflight.machine(ours))
     opened = plan = None
     try:
         plan = ports.free_plan() if options.port_base == 0 else ports.PortPlan(options.port_base)
-        problems += preflight.ports(plan, options.bind)
+        problems += preflight.ports(plan, options.bind, ours)
     except OSError as error:
         problems.append(Problem(str(error), "stop some of the servers on this machine"))
-    city, sample = _read_city(options.city, problems)
+    city = _read_city(options, problems)
+    found, wrong = asyncio.run(outside.look(options.kafka, options.database, options.replication))
+    problems += wrong
+    if options.data is None and (options.kafka or options.database):
+        what = "outside servers keep users and events, and a folder that is made for one run would not keep their passwords and keys"
+        problems.append(Problem(what, "name a folder that stays: --data DIR"))
     try:
         opened = folder.open_throwaway() if options.data is None else folder.open_kept(options.data)
-        problems += preflight.data(opened.path)
+        problems += preflight.data(opened.path, ours)
+        problems += [] if wrong else folder.mix_ups(opened.path, found.memory())
     except PreflightError as error:
         problems += error.problems
     if problems or opened is None or plan is None or city is None:
         if opened is not None:
             opened.close()
         raise PreflightError(problems)
-    return Ground(options=options, folder=opened, city=city, sample=sample, ports=plan)
+    opened.claim(found.memory())
+    servers = Servers(opened.path, plan, found, kafka_address=options.kafka, database=options.database)
+    return Ground(options=options, folder=opened, city=city.folder, sample=city.sample, streams=city.streams, ports=plan, servers=servers)
 
 
-def _read_city(path: Path, problems: list[Problem]) -> tuple[CityFolder | None, banner.Sample | None]:
+@dataclass(frozen=True, slots=True)
+class _City:
+    folder: CityFolder
+    sample: banner.Sample | None
+    streams: Streams
+
+
+def _read_city(options: Options, problems: list[Problem]) -> _City | None:
+    path = options.city
     try:
         city = city_folder.load(path)
         sensors, _ = city_folder.sensors(path, city)  # of the others ingest tells
+        sample = banner.sample_of(sensors, city_folder.rules(path)[0], city.regions)
+        return _City(city, sample, choose(path, city.city, sensors, options.scenarios) if options.feed else _UNFED)
     except Misconfigured as error:
         problems.append(Problem(str(error), "mend the file, or name another city's folder: --city DIR"))
-        return None, None
-    return city, banner.sample_of(sensors, city_folder.rules(path)[0], city.regions)
+    except PreflightError as error:
+        problems += error.problems
+    return None
 
 
 class _Up:
@@ -141,10 +168,10 @@ class _Up:
         self._console = console
         self._stop = asyncio.Event()
         self._ready_s: float | None = None
-        data, plan = ground.folder.path, ground.ports
-        self._kafka = kafka.KafkaPlan(data / "kafka", plan.kafka, plan.controller, folder.cache())
-        self._postgres = postgres.PostgresPlan(data / "postgres", plan.database)
+        self._servers = ground.servers
+        self._boundaries: Path | None = None
         self._supervisor: Supervisor
+        self._starter: Starter
 
     async def run(self) -> int:
         """Start, wait, stop."""
@@ -153,6 +180,7 @@ class _Up:
             loop.add_signal_handler(number, self._signalled, number)
         async with asyncio.TaskGroup() as tasks:
             self._supervisor = Supervisor(tasks, self._console.say, self._write_run)
+            self._starter = Starter(self._supervisor, self._folder, self._console)
             try:
                 code = await self._start_and_wait()
             finally:
@@ -198,101 +226,42 @@ class _Up:
     async def _start(self) -> None:
         self._console.say(f"Tongguan {folder.program_version()}, data in {self._folder.path}" + ("" if self._folder.kept else ", removed at the end"))
         self._write_run()
-        await _together(self._start_postgres(), self._start_kafka())
-        dsn = postgres.dsn(self._postgres)
-        await self._on_server(layout.DATABASE, "migrations", lambda step: in_thread(lambda: migrations.migrate(dsn, step.now)))
-        await self._on_server(layout.KAFKA, "topics", lambda step: topics.apply(self._kafka.bootstrap, dsn, step.now))
+        await together(self._servers.start(self._starter), self._build_pages(), self._draw_boundaries())
+        await self._servers.prepare(self._starter)
         told = self._servers_text() if self._options.servers_only else await self._start_rooms()
         self._ready_s = round(time.monotonic() - self._options.began, 2)
         self._write_run()
         with contextlib.suppress(OSError):  # whoever read us may have gone
             click.echo(told(self._ready_s))
 
-    async def _start_postgres(self) -> None:
-        with self._console.step("PostgreSQL"):
-            command = await postgres.prepare(self._postgres, self._run_command)
-            spec = ChildSpec(
-                command, ready=lambda: postgres.ready(self._postgres), before_restart=lambda: postgres.stop_orphans(self._postgres.cluster)
-            )
-            await self._until_ready(self._keep(spec), SERVER_S)
-            await postgres.make_database(self._postgres)
+    async def _build_pages(self) -> None:
+        found = pages.Pages(_ROOT)
+        if not self._options.pages or self._options.servers_only or await in_thread(found.are_built):
+            return
+        with self._console.step("pages") as step:
+            await pages.ensure(found, folder.cache(), self._folder.log("pages"), step.now)
 
-    async def _start_kafka(self) -> None:
-        if await in_thread(lambda: jars.missing(self._kafka.cache)):
-            await self._fetch_jars()
-        with self._console.step("Kafka"):
-            command = await kafka.prepare(self._kafka, self._run_command)
-            await self._until_ready(self._keep(ChildSpec(command, ready=lambda: kafka.ready(self._kafka))), SERVER_S)
-
-    async def _fetch_jars(self) -> None:
-        command = kafka.fetch_command(self._kafka.cache)
-        log = self._folder.log(command.name)
-        with self._console.step("downloading Kafka (43 MB, once)") as step:
-            fetch = asyncio.ensure_future(run_logged(command, log))
-            try:
-                while not (await asyncio.wait({fetch}, timeout=_TELL_S))[0]:
-                    step.now(" ".join(tail(log, 1)))
-                fetch.result()
-            except CommandFailedError as error:
-                raise StepError(f"Kafka could not be downloaded. {_DOWNLOAD_HINT}", log, error.tail) from error
-            finally:
-                fetch.cancel()
+    async def _draw_boundaries(self) -> None:
+        """Make the outlines of a city that brings none, where the package that has them is installed."""
+        if not self._options.servers_only and not (self._options.city / _BOUNDARIES).is_file():
+            made = self._folder.path / _BOUNDARIES
+            if await in_thread(lambda: boundaries.make(self._ground.city.regions, made)):
+                self._boundaries = made
 
     async def _start_rooms(self) -> Callable[[float], str]:
-        """Start the services and the feed; returns the banner, which lacks only the seconds."""
-        made = credentials.load_or_make(self._secrets, (each.id for each in self._city.departments), self._city.demo_regions)
+        """Start the services and the feeds; returns the banner, which lacks only the seconds."""
+        city = self._city
+        made = credentials.load_or_make(self._secrets, (each.id for each in city.departments), city.demo_regions, city.demo_users)
         around = self._surroundings()
         with self._console.step("services"):
-            children = [self._keep(layout.service(room, around)) for room in layout.ROOMS]
-            await _together(*(self._until_room(child) for child in children))
-        fed = "none (--no-feed)"
-        if self._options.feed:
-            spec = layout.feed(around, made)
-            fed = "none: this city has no department `water`, as which the pipe is replayed" if spec is None else _FED
-            if spec is not None:
-                await _until_started(self._keep(spec))
-        return lambda seconds: banner.text(self._facts(made, fed, seconds))
-
-    def _keep(self, spec: ChildSpec) -> Child:
-        return self._supervisor.start(spec, self._folder.log(spec.name))
-
-    async def _run_command(self, command: Command) -> None:
-        await run_logged(command, self._folder.log(command.name))
-
-    async def _on_server(self, server: str, name: str, work: Callable[[Step], Awaitable[None]]) -> None:
-        """Do a step that needs a server, again if the server was restarted meanwhile. Raises `StepError`."""
-        child = self._supervisor.children[server]
-        with self._console.step(name) as step:
-            while True:
-                restarts = child.restarts
-                try:
-                    async with asyncio.timeout(STEP_S):
-                        return await work(step)
-                except TimeoutError as error:
-                    raise StepError(f"{name} took more than {STEP_S:.0f} s", child.log, tail(child.log)) from error
-                except Misconfigured:
-                    raise
-                except Exception as error:
-                    await asyncio.sleep(_TELL_S)  # its end may be noticed only now
-                    if child.restarts == restarts and child.pid is not None:
-                        raise StepError(f"{name} failed: {type(error).__name__}: {error}", child.log, tail(child.log)) from error
-
-    async def _until_room(self, child: Child) -> None:
-        try:
-            await self._until_ready(child, SERVICES_S)
-        except StepError as error:
-            said = await probe.body(child.spec.admin_port or 0, "/readyz")
-            raise StepError(f"{error.message}\n  it says: {said}") if said else error from None
-
-    async def _until_ready(self, child: Child, limit_s: float) -> None:
-        """Wait until a child is ready. Raises `StepError` when it takes too long, or dies so that waiting is of no use."""
-        began, name = time.monotonic(), child.spec.name
-        while child.spec.ready is not None and not await child.spec.ready():
-            if child.last_exit == _EXIT_MISCONFIGURED or child.restarts >= _HOPELESS:
-                raise StepError(f"{name} cannot start", child.log, tail(child.log))
-            if time.monotonic() - began > limit_s:
-                raise StepError(f"{name} was not ready after {limit_s:.0f} s", child.log, tail(child.log))
-            await asyncio.sleep(_POLL_S)
+            children = [self._starter.keep(layout.service(room, around)) for room in layout.ROOMS]
+            await together(*(self._starter.until_room(child) for child in children))
+        streams = self._ground.streams
+        for spec in layout.feeds(around, streams, made):
+            await self._starter.until_started(self._starter.keep(spec))
+        fed = streams.told() if self._options.feed else "none (--no-feed)"
+        tell = banner.as_json if self._options.as_json else banner.text
+        return lambda seconds: tell(self._facts(made, fed, seconds))
 
     @property
     def _city(self) -> City:
@@ -317,8 +286,9 @@ class _Up:
             city=self._options.city,
             data=self._folder.path,
             secrets=self._secrets,
-            kafka=self._kafka.bootstrap,
-            database=postgres.dsn(self._postgres),
+            kafka=self._servers.kafka,
+            database=self._servers.database or "",
+            boundaries=self._boundaries,
         )
 
     def _write_run(self) -> None:
@@ -327,10 +297,10 @@ class _Up:
             "version": folder.program_version(),
             "data": str(self._folder.path),
             "urls": {"gateway": self._gateway, "ingest": self._ingest},
-            "kafka": self._kafka.bootstrap,
-            "database": postgres.dsn(self._postgres) if self._postgres.folder.exists() else None,
+            "kafka": self._servers.kafka,
+            "database": self._servers.database,
             "secrets": str(self._secrets),
-            "ports": self._ground.ports.named(),
+            "ports": self._ground.ports.named(self._servers.embedded),
             "pid": os.getpid(),
             "pids": {name: child.pid for name, child in self._supervisor.children.items() if child.pid is not None},
             "restarts": {name: child.restarts for name, child in self._supervisor.children.items()},
@@ -346,45 +316,30 @@ class _Up:
         return [self._folder.path / "run.json", *([named] if named else [])]
 
     def _facts(self, made: credentials.Credentials, fed: str, ready_s: float) -> banner.Facts:
-        regions = self._ground.city.regions
         return banner.Facts(
             version=folder.program_version(),
             ready_s=ready_s,
             gateway=self._gateway,
             ingest=self._ingest,
-            places=[banner.Place(code, regions[code].name.zh) for code in self._city.demo_regions],
-            departments=[banner.Place(each.id, each.name.zh) for each in self._city.departments],
-            credentials=made,
+            logins=[banner.Login(each.id, each.name.zh, made.passwords[each.id]) for each in self._city.demo_users],
+            keys=made.department_keys,
             sample=self._ground.sample,
             data=self._folder.path,
             kept=self._folder.kept,
+            servers=self._servers.told(),
+            embedded="kafka" in self._servers.embedded,
             feed=fed,
         )
 
     def _servers_text(self) -> Callable[[float], str]:
         where = self._folder.path / "run.json"
-        return lambda seconds: (
-            f"\nKafka and PostgreSQL are ready ({seconds:.1f} s), migrated and with all topics; addresses: {where}\nCtrl-C stops them.\n"
-        )
-
-
-async def _until_started(child: Child) -> None:
-    """Wait until a child without readiness of its own runs, so that `run.json` names it once it says ready."""
-    while child.pid is None and not child.restarts and not child.given_up:
-        await asyncio.sleep(_POLL_S)
+        if self._options.as_json:
+            return lambda seconds: json.dumps({"ready_s": seconds, "run": str(where)})
+        end = "Ctrl-C stops them." if self._servers.embedded else "Ctrl-C ends this command and leaves them."
+        return lambda seconds: f"\nKafka and PostgreSQL are ready ({seconds:.1f} s), migrated and with all topics; addresses: {where}\n{end}\n"
 
 
 def _told(error: CliError | EmbeddedError | Misconfigured) -> str:
     if isinstance(error, CommandFailedError):
         error = StepError(str(error), error.log, error.tail)
     return error.message if isinstance(error, CliError) else str(error)
-
-
-async def _together(*works: Coroutine[Any, Any, None]) -> None:
-    """Do several things at once; the first failure cancels the others and is raised alone."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for work in works:
-                tasks.create_task(work)
-    except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None

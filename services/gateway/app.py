@@ -4,46 +4,78 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Mapping
 
+import httpx
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
 from pydantic import ValidationError
 
 from schemas import wire
+from schemas.access import Grant
+from schemas.action import WarningActions
+from schemas.control import RuleActivation
 from schemas.health import Heartbeat
+from schemas.regions import RegionTree
+from schemas.rule import Rule
 from schemas.sensor import Sensor
 from schemas.warning import Warning  # noqa: A004 - the field's own word
-from services.gateway import http
-from services.gateway.domain.access import Access
+from services.gateway import audits, credentials, http, oidc, regions, sign_in, stories, users
+from services.gateway.accounts import Accounts
+from services.gateway.answers import Answers
+from services.gateway.audit import ROOM, Audit
+from services.gateway.domain.access import Tokens
+from services.gateway.domain.identity import parse_grant
+from services.gateway.domain.outlines import Outlines
 from services.gateway.domain.proxies import Proxies
 from services.gateway.domain.view import View
 from services.gateway.live import LiveServer
+from services.gateway.passwords import Passwords
+from services.gateway.provider import Provider, trustworthy
 from services.gateway.reads import ROLE, Reads
-from services.gateway.settings import Settings
+from services.gateway.settings import GatewaySettings, OidcSettings, Settings
 from services.kit import city, database, logs, room
-from services.kit.errors import Misconfigured
+from services.kit.clock import Clock
+from services.kit.errors import Misconfigured, Unavailable
 from services.kit.http import serve as serve_http
+from services.kit.outbox import Relay
 from services.kit.reader import Reader
-from services.kit.topics import HEALTH, OBSERVATIONS, SENSORS, WARNINGS, load
+from services.kit.topics import ACTIONS, HEALTH, OBSERVATIONS, RULES, SENSORS, WARNINGS, load
 
 _log = logs.get(__name__)
 
-ROOM = "gateway"
+ROUTES = (sign_in.routes, oidc.routes, regions.routes, stories.routes, audits.routes, users.routes)
+BOUNDARIES = "boundaries.geojson"
+TIDY_EVERY_S = 60.0
+LAST_WORDS_S = 1.0
+"""How long the counts of refusals may take to be written at the end; the supervisor kills after 4 s."""
 
 
 class Feed:
-    """Takes the topics' records into the view; one that does not decode is told and passed over."""
+    """Takes the topics' records into what is known here; one that does not decode is told and passed over."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, answers: Answers) -> None:
         self._view = view
+        self._answers = answers
+        self.rules: dict[str, Rule] = {}
 
     async def sensor(self, record: ConsumerRecord) -> None:
         """Take a record of `city.sensors`."""
         if record.value is not None:
             self._try(record, lambda: self._view.take_sensor(Sensor.model_validate_json(record.value)))
+
+    async def rule(self, record: ConsumerRecord) -> None:
+        """Take a record of `city.rules`."""
+        if record.value is None:
+            self.rules.pop((record.key or b"").decode("utf-8", "replace"), None)
+        else:
+            self._try(record, lambda: self._take_rule(RuleActivation.model_validate_json(record.value).rule))
+
+    async def actions(self, record: ConsumerRecord) -> None:
+        """Take a record of `city.warning.actions`."""
+        self._try(record, lambda: self._take_actions(WarningActions.model_validate_json(record.value), record.value))
 
     async def warning(self, record: ConsumerRecord) -> None:
         """Take a record of `city.warnings`."""
@@ -65,6 +97,13 @@ class Feed:
         elif type(value) is wire.Tick:
             self._view.take_tick(record.partition, value.time)
 
+    def _take_rule(self, rule: Rule) -> None:
+        self.rules[rule.id] = rule
+
+    def _take_actions(self, actions: WarningActions, body: bytes) -> None:
+        self._view.take_actions(actions, body)
+        self._answers.take(actions)
+
     @staticmethod
     def _try(record: ConsumerRecord, take: Callable[[], None]) -> None:
         try:
@@ -75,22 +114,38 @@ class Feed:
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Run until `stop`; live sessions are then closed with a code that says to come back."""
-    regions = city.load(settings.city).regions
-    access = Access(_tokens(settings.secrets), regions)
-    own = settings.gateway
-    proxies = _proxies(own.trusted_proxies)
-    async with room.opened(ROOM, settings, own.admin_port, stop, role=ROLE) as opened:
-        view, reads = View(regions), Reads(opened.pool)
-        feed = Feed(view)
-        sensors = Reader(settings.kafka, {SENSORS: feed.sensor}, opened.health.check("sensors topic", max_age=10))
-        topics = {WARNINGS: feed.warning, OBSERVATIONS: feed.observation, HEALTH: feed.health}
-        live: LiveServer
-        reader = Reader(
-            settings.kafka, topics, opened.health.check("topics", max_age=10), after=lambda: live.flush(values=False), tail=frozenset({HEALTH})
+    place, secrets, own = city.load(settings.city), credentials.load(settings.secrets), settings.gateway
+    proxies, outlines = _proxies(own.trusted_proxies), _outlines(settings, place.regions)
+    async with (
+        room.opened(ROOM, settings, own.admin_port, stop) as opened,
+        _reading_pool(settings) as pool,
+        _provider(own.oidc, place, opened.clock) as provider,
+    ):
+        relay = Relay(opened.pool, opened.producer, ROOM, opened.health.check("outbox", max_age=10), opened.registry)
+        audit = Audit(opened.pool, relay, opened.clock, opened.registry)
+        accounts = _accounts(opened, audit, place.regions, own)
+        view, answers = View(place.regions), Answers()
+        feed = Feed(view, answers)
+        sources = http.Sources(
+            settings=settings,
+            city=place,
+            clock=opened.clock,
+            view=view,
+            rules=feed.rules,
+            tokens=Tokens(secrets.region_tokens, place.regions),
+            accounts=accounts,
+            audit=audit,
+            reads=Reads(pool),
+            outlines=outlines,
+            answers=answers,
+            provider=provider,
+            session_key=secrets.session_key,
         )
         live = LiveServer(
             view=view,
-            access=access,
+            tokens=sources.tokens,
+            accounts=accounts,
+            refused=audit.refused,
             proxies=proxies,
             clock=opened.clock,
             position=lambda: position(reader.positions),
@@ -98,19 +153,21 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             slow_bytes=own.slow_bytes,
             metrics=opened.registry,
         )
+        known, reader = _readers(opened, feed, live)
         caught_up = opened.health.check("view", max_age=float("inf"))
         listening = opened.health.check("http", max_age=float("inf"))
         opened.started.ok()
-        tasks = [opened.tasks.create_task(sensors.run({}))]
-        positions = await room.until_stopped(_boot(view, reads, sensors), stop)
+        tasks = [opened.tasks.create_task(work) for work in (known.run({}), relay.run(), audit.count(), _tidy(accounts))]
+        positions = await room.until_stopped(_boot(view, sources.reads, known), stop)
         if positions is not None:
             tasks.append(opened.tasks.create_task(reader.run(positions)))
-        if positions is not None and await room.until_stopped(reader.caught_up.wait(), stop):
+        if positions is not None and await room.until_stopped(_complete(sources, reader, secrets), stop):
             caught_up.ok()
             tasks.append(opened.tasks.create_task(live.turn(own.values_s, own.heartbeat_s)))
+            tasks.append(opened.tasks.create_task(live.check_sessions(own.sessions_check_s)))
             closing = opened.tasks.create_task(_close(live, stop))
             await serve_http(
-                http.app(view, access, reads),
+                http.app(sources, ROUTES),
                 host=settings.bind,
                 port=own.port,
                 stop=stop,
@@ -122,6 +179,67 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             await closing
         for task in tasks:
             task.cancel()
+        await asyncio.wait(tasks, timeout=LAST_WORDS_S)
+
+
+def _accounts(opened: room.Room, audit: Audit, tree: RegionTree, own: GatewaySettings) -> Accounts:
+    passwords = Passwords(rounds=own.password_rounds, memory_kib=own.password_kib)
+    return Accounts(tree=tree, pool=opened.pool, audit=audit, passwords=passwords, clock=opened.clock, settings=own, registry=opened.registry)
+
+
+def _readers(opened: room.Room, feed: Feed, live: LiveServer) -> tuple[Reader, Reader]:
+    """Return the reader of what is known, and that of what happens."""
+    kafka = opened.settings.kafka
+    known = Reader(kafka, {SENSORS: feed.sensor, RULES: feed.rule}, opened.health.check("sensors topic", max_age=10))
+    topics = {WARNINGS: feed.warning, OBSERVATIONS: feed.observation, HEALTH: feed.health, ACTIONS: feed.actions}
+    happening = Reader(
+        kafka,
+        topics,
+        opened.health.check("topics", max_age=10),
+        after=lambda: live.flush(values=False),
+        tail=frozenset({HEALTH, ACTIONS}),
+    )
+    return known, happening
+
+
+@contextlib.asynccontextmanager
+async def _reading_pool(settings: Settings) -> AsyncIterator[database.Pool]:
+    """Open a pool for what other rooms hold, with the role that may only read it."""
+    pool = await database.open_pool(settings.database, role=ROLE)
+    try:
+        yield pool
+    finally:
+        pool.terminate()
+
+
+async def _complete(sources: http.Sources, reader: Reader, secrets: credentials.Secrets) -> bool:
+    """Wait until the topics are read, then add what the tail of one does not tell, and the users to begin with."""
+    await reader.caught_up.wait()
+    for body in await database.retrying(lambda: sources.reads.actions(sources.view.open), what="read actions"):
+        sources.view.take_actions(WarningActions.model_validate_json(body), body.encode())
+    await database.retrying(lambda: sources.accounts.make_missing(_usable(secrets, sources.city)), what="make users")
+    return True
+
+
+def _usable(secrets: credentials.Secrets, place: city.CityFolder) -> list[credentials.FirstUser]:
+    """Return the users to begin with whom the city can have; one who is wrong harms only themselves."""
+    usable = []
+    for user in secrets.users:
+        problems = [problem for grant in user.grants if (problem := city.grant_problem(grant, place)) is not None]
+        if problems:
+            _log.error("user_left_out", user=user.id, problem="; ".join(problems))
+        else:
+            usable.append(user)
+    return usable
+
+
+async def _tidy(accounts: Accounts) -> None:
+    while True:
+        try:
+            await accounts.tidy()
+        except Unavailable as error:
+            _log.warning("not_tidied", error=str(error))
+        await asyncio.sleep(TIDY_EVERY_S)
 
 
 async def _boot(view: View, reads: Reads, sensors: Reader) -> Mapping[TopicPartition, int]:
@@ -154,11 +272,34 @@ def _proxies(listed: str) -> Proxies:
         raise Misconfigured(f"TONGGUAN_GATEWAY__TRUSTED_PROXIES: {error}; give addresses and networks, separated by commas") from error
 
 
-def _tokens(secrets: Path | None) -> dict[str, str]:
-    if secrets is None:
-        raise Misconfigured("TONGGUAN_SECRETS is not set: it names the JSON file with region_tokens")
+def _outlines(settings: Settings, regions: RegionTree) -> Outlines:
+    """Return the city's maps: by its own boundaries, else by those that the settings name, else all made up."""
+    own = settings.city / BOUNDARIES
+    file = own if own.is_file() else settings.gateway.boundaries
     try:
-        tokens: dict[str, str] = json.loads(secrets.read_text("utf-8"))["region_tokens"]
-    except (OSError, ValueError, KeyError) as error:
-        raise Misconfigured(f"{secrets}: cannot read region_tokens: {error!r}") from error
-    return tokens
+        return Outlines(regions, None if file is None else json.loads(file.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise Misconfigured(f"{file}: cannot be used as boundaries: {error}") from error
+
+
+@contextlib.asynccontextmanager
+async def _provider(settings: OidcSettings | None, place: city.CityFolder, clock: Clock) -> AsyncIterator[Provider | None]:
+    """Yield the provider of identities, None where there is none. It is not asked anything yet: it may be away."""
+    if settings is None:
+        yield None
+        return
+    if not trustworthy(settings.issuer):
+        raise Misconfigured(f"TONGGUAN_GATEWAY__OIDC__ISSUER: {settings.issuer} is not https")
+    grants = {group: [_granted(group, text, place) for text in texts] for group, texts in settings.grants.items()}
+    async with httpx.AsyncClient() as client:
+        yield Provider(settings, grants, client, clock)
+
+
+def _granted(group: str, text: str, place: city.CityFolder) -> Grant:
+    try:
+        grant = parse_grant(text)
+    except ValueError as error:
+        raise Misconfigured(f"[gateway.oidc] grants: {group}: {text!r} is not role:region[:department,department]") from error
+    if (problem := city.grant_problem(grant, place)) is not None:
+        raise Misconfigured(f"[gateway.oidc] grants: {group}: {problem}")
+    return grant

@@ -1,9 +1,14 @@
 """The exceptions of the gateway.
 
 GatewayError
-├── Unauthorised   no token, or one that is nobody's (401; live 4401)
-├── Forbidden      a region that is not the reader's (403; live 4403)
-└── NotFound       no such thing within the reader's scope (404)
+├── Unauthorised      no session, no token, or one that is nobody's (401; live 4401)
+├── WrongCredentials  no such user, or another password, or one who may not sign in (401)
+├── Locked            too many wrong tries; come back later (429)
+├── Forbidden         not the reader's: a region, a department, or something to be done (403; live 4403)
+├── Forged            a change that another page may have asked for: no CSRF token, or another origin (403)
+├── NotFound          no such thing within the reader's scope (404)
+├── Conflict          what is there does not allow it (409)
+└── Unfit             it can be read, but makes no sense in this city (422)
 """
 
 from __future__ import annotations
@@ -14,12 +19,44 @@ class GatewayError(Exception):
 
 
 class Unauthorised(GatewayError):
-    """No token, or one that is nobody's."""
+    """No session, no token, or one that is nobody's."""
+
+
+class WrongCredentials(GatewayError):
+    """No such user, or another password, or one who may not sign in: which of these is not told."""
+
+
+class Locked(GatewayError):
+    """Too many wrong tries by a user or from an address."""
+
+    def __init__(self, seconds: int) -> None:
+        """`seconds` says when to come back."""
+        super().__init__(f"too many wrong tries; come back in {seconds} s")
+        self.seconds = seconds
 
 
 class Forbidden(GatewayError):
-    """A region that is not the reader's."""
+    """What is not the reader's."""
+
+    def __init__(self, message: str, *, capability: str, verdict: str, region: str | None) -> None:
+        """`region` is the one asked about, when there is such a one."""
+        super().__init__(message)
+        self.capability = capability
+        self.verdict = verdict
+        self.region = region
+
+
+class Forged(GatewayError):
+    """A change that another page may have asked for."""
 
 
 class NotFound(GatewayError):
     """No such thing within the reader's scope."""
+
+
+class Conflict(GatewayError):
+    """What is there does not allow it."""
+
+
+class Unfit(GatewayError):
+    """It can be read, but makes no sense in this city."""

@@ -1,42 +1,89 @@
-"""REST and the page. Every answer about a region passes through `Scope`; errors are problem+json."""
+"""The public application: what routes share, the pages, errors as problem+json, and the headers of every answer.
+
+Who asks is told by `Reader`: a Bearer token, or the session cookie. A change that comes with a cookie must bring the session's CSRF token;
+whatever says its origin must say ours. Each answer about a region passes through `Scope`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib import resources
-from typing import Annotated, Any
-from uuid import UUID
+from pathlib import Path
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as Asked
 
-from schemas.regions import Region
-from services.gateway.domain.access import Access, Scope
+from schemas.rule import Rule
+from services.gateway.accounts import Accounts, SignedIn
+from services.gateway.answers import Answers
+from services.gateway.audit import Audit
+from services.gateway.domain.access import Principal, Scope, Tokens
+from services.gateway.domain.outlines import Outlines
+from services.gateway.domain.repeats import Act
 from services.gateway.domain.view import View
-from services.gateway.errors import Forbidden, NotFound, Unauthorised
+from services.gateway.errors import Conflict, Forbidden, Forged, GatewayError, Locked, NotFound, Unauthorised, Unfit, WrongCredentials
+from services.gateway.provider import Provider
 from services.gateway.reads import Reads
+from services.gateway.settings import Settings
+from services.kit.city import CityFolder
+from services.kit.clock import Clock
 from services.kit.errors import Unavailable
+from services.kit.outbox import Posting
 
+CONTENT_POLICY = (
+    "default-src 'self'; worker-src 'self' blob:; img-src 'self' data: blob:; object-src 'none'; frame-ancestors 'none'; base-uri 'none';"
+    " form-action 'self'"
+)
 SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "Content-Security-Policy": CONTENT_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
-NOTIFICATIONS = 200
+TRANSPORT_SECURITY = "max-age=31536000"
+BODY_BYTES = 64 << 10
+"""Of a request: a user with all their grants takes a tenth of it."""
+COOKIE = "tongguan"
+SECURE_COOKIE = "__Host-tongguan"
+"""Over https: browsers take it from this host alone, and only with Secure and without a domain."""
+_CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_HASHED = re.compile(r"[-.][A-Za-z0-9_-]{8,}\.\w+$")
+"""A name in which the builder put a hash of the content."""
+NOT_BUILT = "The pages are not built. `./tongguan up` builds them from a clone of the sources; a released wheel contains them.\n"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sources:
     """What answers are made of."""
 
+    settings: Settings
+    city: CityFolder
+    clock: Clock
     view: View
-    access: Access
+    rules: Mapping[str, Rule]
+    """The rules in force, by id."""
+    tokens: Tokens
+    accounts: Accounts
+    audit: Audit
     reads: Reads
+    outlines: Outlines
+    answers: Answers
+    provider: Provider | None
+    """Of identities, where there is one."""
+    session_key: str = field(repr=False)
+    """Signs what a browser keeps for us."""
 
 
 def _sources(request: Request) -> Sources:
@@ -44,97 +91,249 @@ def _sources(request: Request) -> Sources:
     return sources
 
 
-def _scope(request: Request) -> Scope:
-    scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
-    return _sources(request).access.scope(token.strip() if scheme.lower() == "bearer" else "")
-
-
 From = Annotated[Sources, Depends(_sources)]
+
+
+def address(request: Request) -> str:
+    """Return where a request came from; behind proxies that are trusted, what they say."""
+    return request.client.host if request.client else "unknown"
+
+
+def session_cookie(request: Request) -> str | None:
+    """Return the session's id that a browser holds."""
+    return request.cookies.get(_cookie(request)) or None
+
+
+async def _principal(request: Request, sources: From) -> Principal:
+    """Return who asks; raises `Unauthorised` or `Forged`."""
+    scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
+    if scheme:
+        return sources.tokens.principal(token.strip() if scheme.lower() == "bearer" else "")
+    signed_in = await _signed_in(request, sources)
+    return signed_in.principal
+
+
+async def _signed_in(request: Request, sources: From) -> SignedIn:
+    """Return the session of a browser; raises `Unauthorised` or `Forged`."""
+    id_ = session_cookie(request)
+    if id_ is None:
+        raise Unauthorised("not signed in")
+    signed_in = await sources.accounts.session(id_)
+    request.state.principal = signed_in.principal
+    if request.method in _CHANGES and not hmac.compare_digest(request.headers.get("x-csrf-token", "").encode(), signed_in.csrf.encode()):
+        raise Forged("X-CSRF-Token is missing, or is not this session's")
+    return signed_in
+
+
+async def _scope(request: Request, sources: From, principal: Annotated[Principal, Depends(_principal)]) -> Scope:
+    request.state.principal = principal
+    return Scope(principal, sources.view.regions)
+
+
+Browser = Annotated[SignedIn, Depends(_signed_in)]
+"""The session, for what only a browser asks."""
 Reader = Annotated[Scope, Depends(_scope)]
-
-routes = APIRouter(prefix="/v1")
-
-
-@routes.get("/regions/{code}", summary="A region with its path and children")
-async def region(code: str, scope: Reader, sources: From) -> dict[str, Any]:
-    """Return a region of the reader's."""
-    scope.require(code)
-    tree = sources.view.regions
-    return {
-        "region": _region(tree[code]),
-        "path": [_region(tree[one]) for one in tree.path(code)],
-        "children": [_region(one) for one in tree.children(code)],
-    }
+"""Who asks, and what is theirs."""
 
 
-@routes.get("/regions/{code}/warnings", summary="The open warnings of a region")
-async def warnings(code: str, scope: Reader, sources: From) -> Response:
-    """Return the newest revision of each open warning."""
-    scope.require(code)
-    return _json_list(sources.view.open_warnings(code))
+@dataclass(frozen=True)
+class Trail:
+    """Writes to the audit what the reader of a request did."""
+
+    audit: Audit
+    actor: str
+    address: str
+
+    async def done(
+        self, action: str, subject: str, *, region: str | None, detail: Mapping[str, str] | None = None, postings: Sequence[Posting] = ()
+    ) -> None:
+        """Write that it was done, and in the same transaction what is to be published for it. Raises `Unavailable`: then neither is."""
+        await self.audit.done(Act(self.actor, action, subject, self.address, region, detail=detail or {}), postings)
+
+    async def refused(self, action: str, subject: str, *, region: str | None, reason: str) -> None:
+        """Write that it was refused; the like of it within a minute is only counted."""
+        await self.audit.refused(Act(self.actor, action, subject, self.address, region, reason))
 
 
-@routes.get("/regions/{code}/values", summary="The newest value of each series of a region")
-async def values(code: str, scope: Reader, sources: From) -> Response:
-    """Return values as the live socket sends them."""
-    scope.require(code)
-    return _json_list(sources.view.values(code))
+def _trail(request: Request, scope: Reader, sources: From) -> Trail:
+    return Trail(sources.audit, scope.principal.id, address(request))
 
 
-@routes.get("/regions/{code}/notifications", summary="What the region's desk was told, newest first")
-async def notifications(code: str, scope: Reader, sources: From) -> Response:
-    """Return the newest notifications of the region's own desk."""
-    found = await sources.reads.notifications([f"region/{code}"], scope.regions(code), NOTIFICATIONS)
-    return _json_list([body.encode() for body in found])
+Audited = Annotated[Trail, Depends(_trail)]
+"""The audit, told who asks and from where."""
 
 
-@routes.get("/warnings/{warning}", summary="All revisions of a warning")
-async def warning_revisions(warning: UUID, scope: Reader, sources: From) -> Response:
-    """Return a warning's revisions, oldest first."""
-    found = await sources.reads.revisions(warning, scope.regions(scope.region))
-    if not found:
-        raise NotFound(f"there is no warning {warning} in your regions")
-    return _json_list([body.encode() for body in found])
-
-
-def app(view: View, access: Access, reads: Reads) -> FastAPI:
+def app(sources: Sources, routes: Sequence[APIRouter]) -> FastAPI:
     """Return the public application."""
-    page = resources.files("services.gateway") / "page"
     public = FastAPI(title="Tongguan", docs_url=None, redoc_url=None)
-    public.state.sources = Sources(view, access, reads)
-    public.include_router(routes)
-    _add_errors(public)
-
-    @public.middleware("http")
-    async def secure(request: Request, call_next: Any) -> Response:
-        response: Response = await call_next(request)
-        response.headers.update(SECURITY_HEADERS)
-        return response
-
-    @public.get("/", include_in_schema=False)
-    async def index() -> FileResponse:
-        return FileResponse(str(page / "index.html"))
-
-    public.mount("/page", StaticFiles(directory=str(page)))
+    public.state.sources = sources
+    for router in routes:
+        public.include_router(router)
+    add_pages(public, Path(str(resources.files("services.gateway"))) / "page")
     return public
 
 
+def add_pages(public: FastAPI, page: Path) -> None:
+    """Serve the pages that were built into a folder, guard all that is served, and tell errors as problems."""
+    _add_errors(public)
+    public.add_middleware(_Guard)
+
+    @public.get("/", include_in_schema=False)
+    async def index() -> Response:
+        file = page / "index.html"
+        return FileResponse(file) if file.is_file() else PlainTextResponse(NOT_BUILT, 503)
+
+    public.mount("/assets", _Assets(directory=page / "assets", check_dir=False))
+
+
+class _Assets(StaticFiles):
+    async def check_config(self) -> None:
+        """Accept a folder that is not there: pages that are not built, or are just being built anew, are missing and no fault."""
+
+
+class _Guard:
+    """Around everything: other origins and endless bodies are refused, and each answer gets its headers."""
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self._inner = inner
+
+    async def __call__(self, asked: Asked, receive: Receive, send: Send) -> None:
+        if asked["type"] != "http":
+            await self._inner(asked, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add_headers(MutableHeaders(scope=message), asked, message["status"])
+            await send(message)
+
+        headers = Headers(scope=asked)
+        if asked["method"] in _CHANGES and not _same_origin(headers):
+            await self._refuse_origin(asked, headers)
+            await _problem(403, "forged", "pages of another origin may change nothing", {})(asked, receive, guarded)
+        elif (length := headers.get("content-length", "0")).isdecimal() and int(length[:20]) > BODY_BYTES:
+            await _too_large()(asked, receive, guarded)
+        else:
+            await self._inner(asked, _bounded(receive), guarded)
+
+    @staticmethod
+    async def _refuse_origin(asked: Asked, headers: Headers) -> None:
+        sources: Sources | None = getattr(asked["app"].state, "sources", None)
+        if sources is not None:
+            await sources.audit.refused(other_origin(asked["path"], address(Request(asked)), headers.getlist("origin")))
+
+
+def other_origin(path: str, address: str, origins: Sequence[str]) -> Act:
+    """Return what a page of another origin was refused; whose browser it was in, nobody has asked."""
+    return Act("unknown", "request.refuse", path, address, None, "other_origin", {"origin": ",".join(origins)})
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Return a `receive` that ends a body which is longer than it may be, whatever its header said."""
+    taken = 0
+
+    async def bounded() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > BODY_BYTES:
+            raise HTTPException(413, f"a body may have {BODY_BYTES} bytes")
+        return message
+
+    return bounded
+
+
+def _too_large() -> Response:
+    return _problem(413, "content_too_large", f"a body may have {BODY_BYTES} bytes", {"Connection": "close"})
+
+
+def _same_origin(headers: Headers) -> bool:
+    """Say whether a request comes from a page of ours, or from no page; a browser always says from which."""
+    origins, hosts = headers.getlist("origin"), headers.getlist("host")
+    return [origin.partition("://")[2] for origin in origins] in ([], hosts)
+
+
+def _add_headers(headers: MutableHeaders, asked: Asked, status: int) -> None:
+    headers.update(SECURITY_HEADERS)
+    if asked["scheme"] == "https":
+        headers["Strict-Transport-Security"] = TRANSPORT_SECURITY
+    if asked["path"].startswith("/assets/") and _HASHED.search(asked["path"]) and status in {200, 206, 304}:
+        headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    else:
+        headers["Cache-Control"] = "no-cache" if asked["path"] == "/" else "no-store"
+
+
+def set_session(request: Request, response: Response, signed_in: SignedIn, seconds: float) -> None:
+    """Give a browser its session."""
+    response.set_cookie(
+        _cookie(request), signed_in.id, max_age=int(seconds), path="/", httponly=True, samesite="lax", secure=request.url.scheme == "https"
+    )
+
+
+def drop_session(request: Request, response: Response) -> None:
+    """Take a browser's session away."""
+    response.delete_cookie(_cookie(request), path="/", httponly=True, samesite="lax", secure=request.url.scheme == "https")
+
+
+def cookie_name(scheme: str) -> str:
+    """Return the name of the session's cookie: over https no other is looked at, for a page without it could set one."""
+    return SECURE_COOKIE if scheme == "https" else COOKIE
+
+
+def _cookie(request: Request) -> str:
+    return cookie_name(request.url.scheme)
+
+
+# Errors
+
+_ANSWERS: Mapping[type[Exception], tuple[int, str, dict[str, str]]] = {
+    Unauthorised: (401, "unauthorised", {"WWW-Authenticate": "Bearer"}),
+    WrongCredentials: (401, "wrong_credentials", {}),
+    Locked: (429, "locked", {}),
+    Forbidden: (403, "forbidden", {}),
+    Forged: (403, "forged", {}),
+    NotFound: (404, "not_found", {}),
+    Conflict: (409, "conflict", {}),
+    Unfit: (422, "unfit", {}),
+    Unavailable: (503, "unavailable", {"Retry-After": "2"}),
+}
+_DOORS = {"watch": "region", "acknowledge": "warning", "rules": "rule", "audit": "audit", "users": "user"}
+"""What is refused, by the capability that was missing."""
+
+
 def _add_errors(public: FastAPI) -> None:
-    answers: dict[type[Exception], tuple[int, str, dict[str, str]]] = {
-        Unauthorised: (401, "unauthorised", {"WWW-Authenticate": "Bearer"}),
-        Forbidden: (403, "forbidden", {}),
-        NotFound: (404, "not_found", {}),
-        Unavailable: (503, "unavailable", {"Retry-After": "2"}),
-    }
-
-    async def answer(_: Request, error: Exception) -> Response:
-        status, code, headers = answers[type(error)]
-        return _problem(status, code, str(error), headers)
-
-    for kind in answers:
-        public.add_exception_handler(kind, answer)
+    for kind in _ANSWERS:
+        public.add_exception_handler(kind, _refuse)
     public.add_exception_handler(HTTPException, _http_problem)
     public.add_exception_handler(RequestValidationError, _bad_request)
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    kind = next(kind for kind in type(error).__mro__ if kind in _ANSWERS)
+    status, code, headers = _ANSWERS[kind]
+    if isinstance(error, GatewayError):
+        await _audit_refusal(request, error)
+    if isinstance(error, Locked):
+        headers = {"Retry-After": str(error.seconds)}
+    return _problem(status, code, str(error), headers)
+
+
+async def _audit_refusal(request: Request, error: GatewayError) -> None:
+    """Note who was refused what. Who only is not signed in yet was not refused anything."""
+    principal: Principal | None = getattr(request.state, "principal", None)
+    actor = principal.id if principal else "unknown"
+    act: Act | None = None
+    if isinstance(error, Forbidden):
+        subject = f"region/{error.region}" if error.region else request.url.path
+        act = Act(actor, f"{_DOORS[error.capability]}.refuse", subject, address(request), error.region, error.verdict)
+    elif isinstance(error, Forged):
+        act = Act(actor, "request.refuse", request.url.path, address(request), None, "forged")
+    elif isinstance(error, Unauthorised) and request.headers.get("authorization"):
+        act = Act(actor, "token.refuse", request.url.path, address(request), None, "unknown_token")
+    elif isinstance(error, NotFound) and principal is not None:
+        act = Act(actor, "request.refuse", request.url.path, address(request), None, "not_found")
+    if act is not None:
+        await _sources(request).audit.refused(act)
 
 
 async def _http_problem(_: Request, error: Exception) -> Response:
@@ -155,9 +354,6 @@ def _problem(status: int, code: str, detail: str, headers: dict[str, str]) -> Re
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
-def _region(region: Region) -> dict[str, Any]:
-    return region.model_dump(mode="json")
-
-
-def _json_list(items: list[bytes]) -> Response:
+def json_list(items: Sequence[bytes]) -> Response:
+    """Return an answer of things that are JSON already."""
     return Response(b"[" + b",".join(items) + b"]", media_type="application/json")

@@ -1,17 +1,20 @@
 """Live sessions on websockets' own protocol, behind the same port as REST: hello, snapshot, deltas, heartbeats.
 
 uvicorn hands a request to upgrade to `LiveServer.connection`, which is websockets' `ServerConnection` (uvicorn's `ws=` takes a class; that it
-may be any callable is not documented, so both versions are pinned and a test holds it). One frame is built for all who watch a region.
+may be any callable is not documented, so both versions are pinned and a test holds it). One frame is built for all whose reach is the same.
+A browser is known by its session's cookie; when that session ends, so does the socket.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from pydantic import ValidationError
+from starlette.requests import cookie_parser
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -19,12 +22,17 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from schemas.live import Hello
-from services.gateway.domain.access import Access
+from services.gateway.accounts import Accounts
+from services.gateway.audit import line
+from services.gateway.domain.access import Principal, Reach, Scope, Tokens, digest
 from services.gateway.domain.proxies import Proxies
+from services.gateway.domain.repeats import Act
 from services.gateway.domain.view import View
 from services.gateway.errors import Forbidden, Unauthorised
+from services.gateway.http import cookie_name, other_origin
 from services.kit import logs
 from services.kit.clock import Clock
+from services.kit.errors import Unavailable
 
 _log = logs.get(__name__)
 
@@ -52,6 +60,15 @@ class Refused(Exception):
         self.reason = reason.encode()[:CLOSE_REASON_BYTES].decode(errors="ignore")
 
 
+@dataclass(frozen=True)
+class _Watcher:
+    """Who watches what."""
+
+    reach: Reach
+    session: bytes | None
+    """By which the session is known; None for a machine's token."""
+
+
 class LiveServer:
     """All live sessions of a node. What a client gets is written without waiting for it; one that does not read is cut."""
 
@@ -59,7 +76,9 @@ class LiveServer:
         self,
         *,
         view: View,
-        access: Access,
+        tokens: Tokens,
+        accounts: Accounts,
+        refused: Callable[[Act], Awaitable[None]],
         proxies: Proxies,
         clock: Clock,
         position: Callable[[], str],
@@ -70,13 +89,17 @@ class LiveServer:
         self.handler_tasks: set[asyncio.Task[None]] = set()
         self.all_connections: set[ServerConnection] = set()
         self._view = view
-        self._access = access
+        self._tokens = tokens
+        self._accounts = accounts
+        self._refused = refused
         self._proxies = proxies
         self._clock = clock
         self._position = position
         self._partitions = partitions
         self._slow_bytes = slow_bytes
-        self._watchers: dict[str, set[ServerConnection]] = {}
+        self._watching: dict[ServerConnection, _Watcher] = {}
+        self._watchers: dict[Reach, set[ServerConnection]] = {}
+        self._endings: set[asyncio.Task[None]] = set()
         self._snapshots: dict[ServerConnection, int] = {}
         """Bytes of the snapshot that a client may still be reading: they may wait besides `slow_bytes`, or no large region could be watched."""
         self._serving = False
@@ -119,58 +142,112 @@ class LiveServer:
     # -- sessions
 
     async def _session(self, connection: ServerConnection) -> None:
-        region: str | None = None
         try:
-            region = await self._hello(connection)
+            await self._hello(connection)
             async for _ in connection:
                 raise Refused(BAD_HELLO, "nothing is expected after the hello")
         except Refused as refused:
-            self._closed.labels(refused.code).inc()
-            _log.warning("live_refused", address=self._address(connection), code=refused.code, reason=refused.reason)
-            await connection.close(refused.code, refused.reason)
+            await self._end(connection, refused)
         finally:
-            if region is not None:
-                self._leave(connection, region)
+            self._leave(connection)
 
-    async def _hello(self, connection: ServerConnection) -> str:
-        """Authorise the client's region, send its snapshot and join it to the region's watchers, with no await between the last two."""
+    async def _hello(self, connection: ServerConnection) -> None:
+        """Decide what the client may see, send its snapshot and join it to the watchers, with no await between the last two."""
         try:
             async with asyncio.timeout(HELLO_S):
                 hello = Hello.model_validate_json(await connection.recv())
-            self._access.scope(hello.token).require(hello.region)
+                watcher = await self._admit(connection, hello)
         except TimeoutError as error:
             raise Refused(NO_HELLO, f"no hello within {HELLO_S:g} s") from error
         except ValidationError as error:
             raise Refused(BAD_HELLO, f"the first message must be a hello: {error.errors()[0]['msg']}") from error
-        except Unauthorised as error:
-            raise Refused(UNAUTHORISED, str(error)) from error
-        except Forbidden as error:
-            raise Refused(FORBIDDEN, str(error)) from error
-        snapshot = self._view.snapshot(hello.region, self._position(), self._clock.now())
+        except Unavailable as error:
+            raise Refused(GOING_AWAY, str(error)) from error
+        snapshot = self._view.snapshot(watcher.reach, self._position(), self._clock.now())
         self._snapshots[connection] = len(snapshot)
         self._write({connection}, snapshot, "snapshot")
-        self._view.watch(hello.region)
-        self._watchers.setdefault(hello.region, set()).add(connection)
+        self._view.watch(watcher.reach)
+        self._watching[connection] = watcher
+        self._watchers.setdefault(watcher.reach, set()).add(connection)
         self._open.inc()
         _log.info("live_session", address=self._address(connection), region=hello.region)
-        return hello.region
 
-    def _leave(self, connection: ServerConnection, region: str) -> None:
-        self._open.dec()
+    async def _admit(self, connection: ServerConnection, hello: Hello) -> _Watcher:
+        """Return what a client watches; raises `Refused`, having audited it, and `Unavailable`."""
+        who: Principal | None = None
+        try:
+            who, session = await self._principal(connection, hello.token)
+            return _Watcher(Scope(who, self._view.regions).reach(hello.region), session)
+        except Unauthorised as error:
+            if hello.token is not None:
+                await self._refused(Act("unknown", "token.refuse", PATH, self._address(connection), None, "unknown_token"))
+            raise Refused(UNAUTHORISED, str(error)) from error
+        except Forbidden as error:
+            subject = f"region/{error.region}" if error.region else line(f"region/{hello.region}")
+            actor = who.id if who else "unknown"
+            await self._refused(Act(actor, "region.refuse", subject, self._address(connection), error.region, error.verdict))
+            raise Refused(FORBIDDEN, str(error)) from error
+
+    async def _principal(self, connection: ServerConnection, token: str | None) -> tuple[Principal, bytes | None]:
+        """Return who connects, with the session if there is one; raises `Unauthorised`."""
+        if token is not None:
+            return self._tokens.principal(token), None
+        id_ = self._cookie(connection)
+        if id_ is None:
+            raise Unauthorised("not signed in")
+        return (await self._accounts.session(id_)).principal, digest(id_)
+
+    def _leave(self, connection: ServerConnection) -> None:
+        """Send a connection nothing more; it may have left already."""
         self._snapshots.pop(connection, None)
-        watchers = self._watchers[region]
+        watcher = self._watching.pop(connection, None)
+        if watcher is None:
+            return
+        self._open.dec()
+        watchers = self._watchers[watcher.reach]
         watchers.discard(connection)
         if not watchers:
-            del self._watchers[region]
-            self._view.unwatch(region)
+            del self._watchers[watcher.reach]
+            self._view.unwatch(watcher.reach)
+
+    async def _end(self, connection: ServerConnection, refused: Refused) -> None:
+        self._closed.labels(refused.code).inc()
+        _log.warning("live_refused", address=self._address(connection), code=refused.code, reason=refused.reason)
+        await connection.close(refused.code, refused.reason)
+
+    def _end_soon(self, connection: ServerConnection, refused: Refused) -> None:
+        """End a session under way: it gets nothing more, and is closed without being waited for."""
+        self._leave(connection)
+        task = asyncio.create_task(self._end(connection, refused))
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
+
+    async def check_sessions(self, every_s: float) -> None:
+        """Cut the sockets whose sessions have ended, until cancelled. While the database is away, they stay as they are."""
+        while True:
+            await asyncio.sleep(every_s)
+            sessions = {connection: watcher.session for connection, watcher in self._watching.items() if watcher.session is not None}
+            if not sessions:
+                continue
+            try:
+                alive = await self._accounts.alive(list(set(sessions.values())))
+            except Unavailable as error:
+                _log.warning("sessions_not_checked", error=str(error))
+                continue
+            for connection, session in sessions.items():
+                if session not in alive:
+                    self._end_soon(connection, Refused(UNAUTHORISED, "the session has ended"))
 
     # -- frames
 
     def flush(self, *, values: bool) -> None:
         """Send what is pending to all watchers: warnings and sensors, and values too when it is their turn."""
         now, position = self._clock.now(), self._position()
-        for region, watchers in self._watchers.items():
-            if (frame := self._view.delta(region, position, now, values=values)) is not None:
+        for reach in self._view.outdated:
+            for connection in list(self._watchers[reach]):
+                self._end_soon(connection, Refused(GOING_AWAY, "what may be seen has changed"))
+        for reach, watchers in self._watchers.items():
+            if (frame := self._view.delta(reach, position, now, values=values)) is not None:
                 self._write(watchers, frame, "delta")
 
     def beat(self) -> None:
@@ -215,13 +292,13 @@ class LiveServer:
         if closing:
             await asyncio.wait(closing, timeout=1.5)
 
-    def _check_request(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _check_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Refuse another path, and a page of another origin (a browser says which; other clients say none)."""
         if request.path.partition("?")[0] != PATH:
             return connection.respond(404, f"the live socket is at {PATH}\n")
         origins, hosts = request.headers.get_all("Origin"), request.headers.get_all("Host")
         if [origin.partition("://")[2] for origin in origins] not in ([], hosts):
-            _log.warning("live_other_origin", address=self._address(connection), origin=",".join(origins)[:200])
+            await self._refused(other_origin(PATH, self._address(connection), origins))
             return connection.respond(403, "pages of another origin may not connect\n")
         return None
 
@@ -230,3 +307,12 @@ class LiveServer:
         if not peer:
             return "unknown"
         return self._proxies.client(str(peer[0]), request.headers.get_all("X-Forwarded-For") if request else ())
+
+    def _cookie(self, connection: ServerConnection) -> str | None:
+        """Return the session's id that a browser sent with its handshake."""
+        peer, request = connection.remote_address, connection.request
+        if not peer or request is None:
+            return None
+        scheme = self._proxies.scheme(str(peer[0]), request.headers.get_all("X-Forwarded-Proto"))
+        cookies = cookie_parser("; ".join(request.headers.get_all("Cookie")))
+        return cookies.get(cookie_name(scheme)) or None

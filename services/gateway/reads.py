@@ -1,19 +1,39 @@
-"""What the gateway reads of other rooms, by their functions in `api_<room>` and with the read-only role; the reader's scope is an argument."""
+"""What the gateway reads of other rooms, by their functions in `api_<room>` and with the read-only role.
+
+The reader's streets are an argument; what these hold of departments that are not the reader's is left out here, by the same decision.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 from aiokafka import TopicPartition
+from pydantic import TypeAdapter
 
 from schemas import wire
+from schemas.base import Frozen, Origin
+from schemas.observation import Quality
+from schemas.rest import Point
+from schemas.warning import Warning  # noqa: A004 - the field's own word
+from services.gateway.domain.access import Scope
 from services.kit import database
 from services.kit.topics import OBSERVATIONS, WARNINGS
 
 ROLE = "tongguan_reader"
+LOOKED_AT = 20
+"""So many times the notifications asked for are looked at to find the reader's among them."""
+
+
+class _Whose(Frozen, extra="ignore"):
+    street: str
+    department: str
+
+
+_WHOSE = TypeAdapter(_Whose)
 
 
 @dataclass(frozen=True)
@@ -43,19 +63,45 @@ class Reads:
             rows = await connection.fetch("select * from api_history.latest_observations($1, $2)", sensors, streets)
         return Boot(warnings, [_observation(row) for row in rows], positions)
 
-    async def revisions(self, warning: UUID, streets: Sequence[str]) -> list[str]:
+    async def actions(self, warnings: Sequence[UUID]) -> list[str]:
+        """Return what people did of some warnings, as JSON."""
+        return [row["body"] for row in await self._pool.fetch("select body from api_alerts.actions($1)", warnings)]
+
+    async def revisions(self, warning: UUID, scope: Scope) -> list[str]:
         """Return all revisions of a warning, as JSON; none when it is not in scope. Raises `Unavailable`."""
         rows = await database.once(
-            lambda: self._pool.fetch("select body from api_history.warning_revisions($1, $2)", warning, streets), what="read a warning"
+            lambda: self._pool.fetch("select body from api_history.warning_revisions($1, $2)", warning, scope.streets()), what="read a warning"
         )
-        return [row["body"] for row in rows]
+        return [row["body"] for row in rows if _sees(scope, row["body"])]
 
-    async def notifications(self, recipients: Sequence[str], streets: Sequence[str], most: int) -> list[str]:
-        """Return the newest notifications of some recipients, as JSON. Raises `Unavailable`."""
+    async def notifications(self, recipients: Sequence[str], scope: Scope, most: int) -> list[str]:
+        """Return the newest notifications of some recipients, as JSON. Raises `Unavailable`.
+
+        For a reader of some departments it looks at `LOOKED_AT` times as many: more would be hidden behind others' only in such a flood.
+        """
         rows = await database.once(
-            lambda: self._pool.fetch("select body from api_alerts.notifications($1, $2, $3)", recipients, streets, most), what="read notifications"
+            lambda: self._pool.fetch("select body from api_alerts.notifications($1, $2, $3)", recipients, scope.streets(), most * LOOKED_AT),
+            what="read notifications",
         )
-        return [row["body"] for row in rows]
+        return [row["body"] for row in rows if _sees(scope, row["body"])][:most]
+
+    async def series(self, warning: Warning, since: datetime, until: datetime, most: int) -> tuple[list[Point], int]:
+        """Return the values of the series that decided a warning, thinned out to `most`, and how many there are. Raises `Unavailable`."""
+        of = warning.evidence
+        rows = await database.once(
+            lambda: self._pool.fetch(
+                "select * from api_history.series($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                *(warning.sensor, of.metric, of.statistic.value, of.period_s, warning.street, warning.department, since, until, most),
+            ),
+            what="read a series",
+        )
+        points = [Point(at=row["ended_at"], value=row["value"], quality=Quality(row["quality"]), origin=Origin(row["origin"])) for row in rows]
+        return points, rows[0]["total"] if rows else 0
+
+
+def _sees(scope: Scope, body: str) -> bool:
+    whose = _WHOSE.validate_json(body)
+    return scope.sees(whose.street, whose.department)
 
 
 def _observation(row: asyncpg.Record) -> wire.Observation:

@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from datetime import timedelta
+from pathlib import Path
 
+from pydantic import BaseModel, Field, SecretStr
+
+from schemas.base import Text
 from services.kit.settings import AdminSettings, CommonSettings
+
+
+class OidcSettings(BaseModel):
+    """The table `[gateway.oidc]`: a provider of identities (OpenID Connect), where one is used beside local users."""
+
+    issuer: str
+    """Its address, without `/.well-known/openid-configuration`; https, except on this machine."""
+    client_id: str
+    client_secret: SecretStr | None = None
+    name: Text = "OpenID Connect"
+    """What the button says."""
+    scopes: str = "openid profile"
+    user_claim: str = "sub"
+    """Names the user: `oidc:<value>`. It must be one that the provider never gives to somebody else."""
+    name_claim: str = "name"
+    groups_claim: str = "groups"
+    """A list of groups, in the ID token or in what the provider says of the user."""
+    grants: dict[str, list[str]] = Field(min_length=1)
+    """By group: `role:region` or `role:region:department,department`. Who is in none of the groups is refused."""
 
 
 class GatewaySettings(AdminSettings):
@@ -15,11 +38,32 @@ class GatewaySettings(AdminSettings):
     admin_port: int = Field(default=8815, ge=0, le=65_535)
     trusted_proxies: str = "127.0.0.1"
     """Addresses whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas."""
+    public_url: str | None = None
+    """Where browsers find us, such as `https://city.example`: given to a provider of identities. None: as the browser's request says."""
+    boundaries: Path | None = None
+    """GeoJSON with the regions' outlines, where the city's folder has none of its own."""
     values_s: float = Field(default=0.25, gt=0)
     """How often values are sent, the newest of each series."""
     heartbeat_s: float = Field(default=1.0, gt=0)
     slow_bytes: int = Field(default=4 << 20, ge=1024)
     """A client for which so much waits to be written, besides its snapshot, is cut."""
+    session_idle: timedelta = Field(default=timedelta(hours=12), gt=timedelta(0))
+    """A session ends when nothing was asked and no live socket was open for so long."""
+    session_longest: timedelta = Field(default=timedelta(days=7), gt=timedelta(0))
+    """A session ends so long after its sign-in at the latest."""
+    sessions_check_s: float = Field(default=2.0, gt=0, le=5)
+    """How often the sessions of open live sockets are looked up: an ended one is cut within that and the time of a query."""
+    lockout_user: int = Field(default=5, ge=1)
+    """So many wrong passwords of one user within `lockout_window` lock that user for `lockout_for`."""
+    lockout_address: int = Field(default=20, ge=1)
+    """The same for an address, behind which a whole office may sit."""
+    lockout_window: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+    lockout_for: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
+    password_rounds: int = Field(default=3, ge=1)
+    """Argon2id's time cost; a password whose hash was made with other costs is hashed anew when its user signs in."""
+    password_kib: int = Field(default=65_536, ge=8_192)
+    """Argon2id's memory; two hashes are made at a time."""
+    oidc: OidcSettings | None = None
 
 
 class Settings(CommonSettings):

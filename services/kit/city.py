@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from schemas.access import Grant, Role
 from schemas.city import City
 from schemas.regions import Region, RegionError, RegionTree
 from schemas.rule import Rule
@@ -42,7 +44,23 @@ def load(folder: Path) -> CityFolder:
         raise Misconfigured(f"{file}: the region without a parent is {regions.root.code}, but city.yaml has the code {city.code}")
     if unknown := [code for code in city.demo_regions if code not in regions]:
         raise Misconfigured(f"{folder / 'city.yaml'}: demo_regions {unknown} are not in regions.yaml")
-    return CityFolder(city, regions)
+    place = CityFolder(city, regions)
+    if wrong := _wrong_users(place):
+        raise Misconfigured(f"{folder / 'city.yaml'}: demo_users: {'; '.join(wrong)}")
+    return place
+
+
+def grant_problem(grant: Grant, place: CityFolder) -> str | None:
+    """Say why a city cannot give a grant, None when it can."""
+    if grant.region not in place.regions:
+        return f"role {grant.role} in region {grant.region}, which regions.yaml does not have"
+    if grant.role.level not in {None, (level := place.regions[grant.region].level)}:
+        return f"role {grant.role} in region {grant.region}, which is of level {level}"
+    if unknown := sorted((grant.departments or frozenset()) - {department.id for department in place.city.departments}):
+        return f"role {grant.role} for departments {unknown}, which city.yaml does not have"
+    if grant.role is Role.DEPARTMENT and not grant.departments:
+        return f"role {grant.role}, which needs departments"
+    return None
 
 
 def sensors(folder: Path, place: CityFolder) -> tuple[list[Sensor], list[Misconfigured]]:
@@ -82,6 +100,13 @@ def rules(folder: Path) -> tuple[list[Rule], list[Misconfigured]]:
         except Misconfigured as error:
             bad.append(error)
     return list(good.values()), bad
+
+
+def _wrong_users(place: CityFolder) -> list[str]:
+    counts = Counter(user.id for user in place.city.demo_users)
+    twice = [f"user {id_} is given twice" for id_, times in counts.items() if times > 1]
+    problems = ((user.id, grant_problem(grant, place)) for user in place.city.demo_users for grant in user.grants)
+    return [*twice, *(f"user {id_} has the {problem}" for id_, problem in problems if problem)]
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -15,7 +15,7 @@ import psycopg
 
 from services.kit.errors import Misconfigured
 
-ROOMS = ("kit", "ingest", "rules", "history", "alerts")
+ROOMS = ("kit", "ingest", "rules", "history", "alerts", "gateway")
 """Rooms with tables; `kit` first, for the others refer to its."""
 
 _LOCK = 0x746F_6E67

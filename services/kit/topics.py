@@ -23,6 +23,9 @@ NOTIFICATIONS = "city.notifications"
 REPORTS = "city.reports"
 REJECTED = "city.rejected"
 HEALTH = "city.health"
+COMMANDS = "city.commands"
+ACTIONS = "city.warning.actions"
+AUDIT = "city.audit"
 
 _UNKNOWN_TOPIC = 3
 _ALREADY_EXISTS = 36

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
+from schemas.action import Acknowledgement, Actor, WarningActions
 from schemas.base import Domain, Name, Origin
+from schemas.city import Department
 from schemas.live import LiveSensor, LiveValue
 from schemas.observation import Quality, Statistic
 from schemas.regions import Level, Region, RegionTree
+from schemas.rest import Point, WarningStory
 from schemas.rule import Direction
 from schemas.sensor import Metric
 from schemas.tiers import Tier
@@ -32,6 +35,14 @@ TREE = RegionTree(
     ]
 )
 
+DEPARTMENTS = (
+    Department(id="water", name=Name(zh="水务局", en="Water Bureau")),
+    Department(id="fire", name=Name(zh="消防救援支队", en="Fire Brigade")),
+    Department(id="housing", name=Name(zh="住建局", en="Housing Bureau")),
+)
+"""Whose sensors a stream's are, in these tests."""
+OF_DOMAIN = {Domain.WATER: "water", Domain.SEWAGE: "water", Domain.DUST: "housing", Domain.FIRE: "fire"}
+
 FLOW = Metric(unit="L/s", name=Name(zh="流量", en="Flow"))
 PRESSURE = Metric(unit="MPa", name=Name(zh="压力", en="Pressure"))
 SENSOR_NAME = Name(zh="一号计量区", en="DMA 1")
@@ -44,9 +55,29 @@ def clock() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the page under test runs by the real clock too
 
 
-def sensor(id: str = "dma-1", *, zh: str = "一号计量区", en: str = "DMA 1", street: str = STREET, **metrics: Metric) -> LiveSensor:  # noqa: A002 - the field's own name
-    """A sensor, of flow unless told otherwise."""
-    return LiveSensor(id=id, name=Name(zh=zh, en=en), street=street, domain=Domain.WATER, metrics=metrics or {"flow": FLOW})
+def sensor(
+    id: str = "dma-1",  # noqa: A002 - the field's own name
+    *,
+    zh: str = "一号计量区",
+    en: str = "DMA 1",
+    street: str = STREET,
+    domain: Domain = Domain.WATER,
+    place: Name | None = None,
+    at: tuple[float, float] | None = None,
+    **metrics: Metric,
+) -> LiveSensor:
+    """A sensor, of flow unless told otherwise; `at` is its longitude and latitude."""
+    return LiveSensor(
+        id=id,
+        name=Name(zh=zh, en=en),
+        street=street,
+        domain=domain,
+        department=OF_DOMAIN[domain],
+        place=place,
+        longitude=at[0] if at else None,
+        latitude=at[1] if at else None,
+        metrics=metrics or {"flow": FLOW},
+    )
 
 
 def value(
@@ -64,6 +95,42 @@ def value(
     )
 
 
+def identity(number: int) -> UUID:
+    """The id of warning `number`."""
+    return uuid5(NAMESPACE, str(number))
+
+
+def acknowledgement(
+    number: int, at: datetime, *, zh: str = "陈值守", en: str = "Chen", tier: Tier = Tier.RED, note: str | None = None
+) -> WarningActions:
+    """What is known of warning `number` after somebody acknowledged it."""
+    by = Actor(id="chen", name=Name(zh=zh, en=en))
+    said = Acknowledgement(by=by, at=at, tier=tier, note=note)
+    return WarningActions(
+        warning=identity(number), rev=1, street=STREET, department="water", acknowledged=said, command=uuid5(NAMESPACE, f"ack {number}")
+    )
+
+
+def story(revisions: list[Warning]) -> WarningStory:
+    """What is told of a warning: its revisions, and a flow that sinks below its limit over twenty minutes."""
+    newest = revisions[-1]
+    start = revisions[0].began_at - timedelta(minutes=15)
+    points = [
+        Point(at=start + timedelta(seconds=15 * at), value=12 - at * 0.07 + (at * 7 % 5) * 0.1, quality=Quality.GOOD, origin=newest.origin)
+        for at in range(80)
+    ]
+    return WarningStory(
+        revisions=tuple(revisions),
+        metric=newest.evidence.metric,
+        statistic=newest.evidence.statistic,
+        period_s=newest.evidence.period_s,
+        unit=newest.evidence.unit,
+        points=tuple(points),
+        thinned=False,
+        rule=None,
+    )
+
+
 def warning(
     number: int,
     began: datetime,
@@ -77,17 +144,20 @@ def warning(
     sensor_name: Name = SENSOR_NAME,
     rule_name: Name = RULE_NAME,
     street: str = STREET,
+    domain: Domain = Domain.WATER,
     origin: Origin = Origin.REAL,
     measured: float = 6.5,
+    metric: str = "flow",
+    unit: str = "L/s",
     readings: int | None = 3,
     dwell_s: float | None = None,
 ) -> Warning:
     """Warning `number` at a revision: a flow below its limit of 8 L/s."""
     changed = changed or began
     evidence = Evidence(
-        metric="flow",
+        metric=metric,
         value=measured,
-        unit="L/s",
+        unit=unit,
         limit=8,
         direction=Direction.BELOW,
         readings=readings,
@@ -101,18 +171,18 @@ def warning(
         received_at=changed + timedelta(milliseconds=350),
     )
     return Warning(
-        id=uuid5(NAMESPACE, str(number)),
+        id=identity(number),
         rev=rev,
         rule="water.flow.low",
         rule_version=4,
         meaning=1,
         rule_name=rule_name,
-        subject=f"{sensor}/flow",
+        subject=f"{sensor}/{metric}",
         sensor=sensor,
         sensor_name=sensor_name,
         street=street,
-        domain=Domain.WATER,
-        department="water",
+        domain=domain,
+        department=OF_DOMAIN[domain],
         state=state,
         tier=tier,
         peak=tier,

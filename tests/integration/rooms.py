@@ -73,7 +73,7 @@ def write_city(folder: Path, rules: Sequence[dict[str, Any]] = ()) -> Path:
         "name": name("试验市").model_dump(),
         "timezone": "Asia/Shanghai",
         "demo_regions": list(TOKENS),
-        "departments": [{"id": "d", "name": name("部门").model_dump()}],
+        "departments": [{"id": each, "name": name(f"部门 {each}").model_dump()} for each in ("d", "e")],
     }
     regions = [region.model_dump(mode="json") for region in TREE]
     for file, content in (("city.yaml", head), ("regions.yaml", regions), ("sensors.yaml", [])):
@@ -83,9 +83,9 @@ def write_city(folder: Path, rules: Sequence[dict[str, Any]] = ()) -> Path:
     return folder
 
 
-def write_secrets(file: Path) -> Path:
-    """Write the tokens of `TOKENS`."""
-    file.write_text(json.dumps({"department_keys": {}, "region_tokens": TOKENS}))
+def write_secrets(file: Path, users: Sequence[dict[str, Any]] = ()) -> Path:
+    """Write the tokens of `TOKENS`, and users to begin with."""
+    file.write_text(json.dumps({"department_keys": {}, "region_tokens": TOKENS, "users": users, "session_key": "k" * 32}))
     return file
 
 

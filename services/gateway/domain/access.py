@@ -1,47 +1,245 @@
-"""Who may see what: one place decides it for REST, snapshot and live."""
+"""Who may do what: one function, `decide`, says it for REST, snapshot and live.
+
+Somebody's grants are added up: what one of them allows is allowed. What is not theirs, and what does not exist, is refused alike.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum, StrEnum
+from functools import reduce
+from typing import Literal
 
-from schemas.regions import RegionTree
+from schemas.access import Grant, Role
+from schemas.base import Name
+from schemas.regions import Level, RegionTree
 from services.gateway.errors import Forbidden, Unauthorised
+
+
+class Capability(StrEnum):
+    """What may be done in a region."""
+
+    WATCH = "watch"
+    ACKNOWLEDGE = "acknowledge"
+    RULES = "rules"
+    AUDIT = "audit"
+    USERS = "users"
+
+
+class Verdict(StrEnum):
+    """What was decided, and why not."""
+
+    ALLOWED = "allowed"
+    NOT_YOUR_ROLE = "not_your_role"
+    NOT_YOUR_REGION = "not_your_region"
+    NOT_YOUR_DEPARTMENT = "not_your_department"
+
+
+class Extent(Enum):
+    """What is asked for when it is not one department."""
+
+    ANY = "any"
+    """Something of whatever department: enough to open a region."""
+    ALL = "all"
+    """What may be of any department, such as what a sensor says that the registry does not know."""
+
+
+_DUTY = frozenset({Capability.WATCH, Capability.ACKNOWLEDGE})
+CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
+    Role.CITY: _DUTY,
+    Role.DISTRICT: _DUTY,
+    Role.STREET: _DUTY,
+    Role.FIELD: _DUTY,
+    Role.DEPARTMENT: frozenset({Capability.WATCH}),
+    Role.RULE_AUTHOR: frozenset({Capability.WATCH, Capability.RULES}),
+    Role.AUDITOR: frozenset({Capability.AUDIT}),
+    Role.ADMIN: frozenset({Capability.USERS}),
+}
+_DESKS = {Level.CITY: Role.CITY, Level.DISTRICT: Role.DISTRICT, Level.STREET: Role.STREET}
+
+
+def decide(grants: Iterable[Grant], tree: RegionTree, capability: Capability, region: str, department: str | Extent = Extent.ANY) -> Verdict:
+    """Decide whether grants allow something in a region for a department; an unknown region is nobody's."""
+    able = [grant for grant in grants if _gives(grant, capability)]
+    if not able:
+        return Verdict.NOT_YOUR_ROLE
+    here = [grant for grant in able if tree.covers(grant.region, region)]
+    if not here:
+        return Verdict.NOT_YOUR_REGION
+    return Verdict.ALLOWED if any(_extends(grant.departments, department) for grant in here) else Verdict.NOT_YOUR_DEPARTMENT
+
+
+def _gives(grant: Grant, capability: Capability) -> bool:
+    """Say whether a grant gives a capability at all.
+
+    A department's that names none gives nothing, nor does an auditor's that names some: entries do not say whose department they concern.
+    """
+    if capability not in CAPABILITIES[grant.role]:
+        return False
+    return {Role.DEPARTMENT: grant.departments is not None, Role.AUDITOR: grant.departments is None}.get(grant.role, True)
+
+
+def _extends(departments: frozenset[str] | None, to: str | Extent) -> bool:
+    if departments is None:
+        return True
+    return bool(departments) if to is Extent.ANY else to in departments
+
+
+@dataclass(frozen=True)
+class Part:
+    """A region with all below it, for some departments or, with None, for all."""
+
+    region: str
+    departments: frozenset[str] | None
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What of a region somebody sees. Those whose reach is equal see the same, so that one frame is built for all of them."""
+
+    region: str
+    parts: tuple[Part, ...]
+    """Each within the region; none says what another says already."""
+
+    def sees(self, path: Collection[str], department: str | None) -> bool:
+        """Say whether it takes in what stands at a path of regions; of an unknown department (None) only what all may see."""
+        return any(part.region in path and (part.departments is None or department in part.departments) for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who asks, and what was granted to them."""
+
+    id: str
+    name: Name
+    grants: tuple[Grant, ...]
+    kind: Literal["user", "token"] = "user"
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What a reader may see: a region and all below it."""
+    """What a principal may do and see."""
 
-    region: str
+    principal: Principal
     tree: RegionTree
 
-    def require(self, region: str) -> None:
-        """Raise `Forbidden` unless the region is the scope's or below it; an unknown region is forbidden just so."""
-        if not self.tree.covers(self.region, region):
-            raise Forbidden(f"region {region[:64]} is not yours; you may see {self.region} {self.tree[self.region].name.zh} and what lies below it")
+    def decide(self, capability: Capability, region: str, department: str | Extent = Extent.ANY) -> Verdict:
+        """See `decide`."""
+        return decide(self.principal.grants, self.tree, capability, region, department)
 
-    def regions(self, region: str) -> list[str]:
-        """Return a region with all below it; raises `Forbidden`."""
+    def require(self, region: str, capability: Capability = Capability.WATCH, department: str | Extent = Extent.ANY) -> None:
+        """Raise `Forbidden` unless it is allowed."""
+        verdict = self.decide(capability, region, department)
+        if verdict is not Verdict.ALLOWED:
+            known = region if region in self.tree else None
+            raise Forbidden(f"region {region[:64]}: {verdict.value}", capability=capability.value, verdict=verdict.value, region=known)
+
+    def require_somewhere(self, capability: Capability) -> None:
+        """Raise `Forbidden` unless it is allowed in one region at least."""
+        if not self.may(capability):
+            verdict = Verdict.NOT_YOUR_ROLE
+            raise Forbidden(f"{capability.value}: {verdict.value}", capability=capability.value, verdict=verdict.value, region=None)
+
+    def may(self, capability: Capability) -> bool:
+        """Say whether it is allowed in one region at least."""
+        return bool(self.regions(capability))
+
+    def sees(self, street: str, department: str | None) -> bool:
+        """Say whether something of a street and a department is theirs to see; what stands in no region of the tree is the city's."""
+        return self.holds(Capability.WATCH, street, department)
+
+    def holds(self, capability: Capability, region: str | None, department: str | None) -> bool:
+        """Say whether a thing is theirs: what has no region, or one that the tree has not, is the city's, and what has no department is of all."""
+        at = region if region is not None and region in self.tree else self.tree.root.code
+        return self.decide(capability, at, Extent.ALL if department is None else department) is Verdict.ALLOWED
+
+    def gives(self, grant: Grant) -> bool:
+        """Say whether they may give or take a grant: they administer its region for all of its departments."""
+        departments: Iterable[str | None] = grant.departments or [None]
+        return all(self.holds(Capability.USERS, grant.region, one) for one in departments)
+
+    def administers(self, grants: Iterable[Grant]) -> bool:
+        """Say whether somebody with these grants is theirs to administer: all are within theirs; who has none is the city's."""
+        held = list(grants)
+        return all(map(self.gives, held)) if held else self.holds(Capability.USERS, None, None)
+
+    def regions(self, capability: Capability = Capability.WATCH) -> list[str]:
+        """Return the topmost regions where it is allowed, in the order of their grants."""
+        granted = dict.fromkeys(
+            grant.region
+            for grant in self.principal.grants
+            if _gives(grant, capability) and _extends(grant.departments, Extent.ANY) and grant.region in self.tree
+        )
+        return [code for code in granted if not any(code != other and self.tree.covers(other, code) for other in granted)]
+
+    def streets(self, capability: Capability = Capability.WATCH) -> list[str]:
+        """Return all regions where it is allowed for some department: what `sees` is to be asked about."""
+        return [region.code for region in self.tree if self.decide(capability, region.code) is Verdict.ALLOWED]
+
+    def reach(self, region: str) -> Reach:
+        """Return what of a region they see; raises `Forbidden`."""
         self.require(region)
-        return [one.code for one in self.tree if self.tree.covers(region, one.code)]
+        return Reach(region, self._parts(region))
+
+    def _parts(self, region: str) -> tuple[Part, ...]:
+        """Return the watching grants narrowed to a region, in one form for all that come to the same."""
+        narrowed: dict[str, frozenset[str] | None] = {}
+        for grant in self.principal.grants:
+            at = region if self.tree.covers(grant.region, region) else grant.region
+            if _gives(grant, Capability.WATCH) and self.tree.covers(region, at):
+                narrowed[at] = _union(narrowed.get(at, _NONE), grant.departments)
+        parts = []
+        for code, departments in sorted(narrowed.items()):
+            above = [narrowed[other] for other in self.tree.path(code)[1:] if other in narrowed]
+            rest = _rest(departments, reduce(_union, above, _NONE))
+            if rest is None or rest:
+                parts.append(Part(code, rest))
+        return tuple(parts)
 
 
-class Access:
-    """Tokens, of which only the SHA-256 is kept, and their scopes."""
+def home(grants: Iterable[Grant], tree: RegionTree) -> str | None:
+    """Return the lowest region that takes in all grants, None when there are none: whose auditors are told of somebody who has them."""
+    paths = [tree.path(grant.region) if grant.region in tree else (tree.root.code,) for grant in grants]
+    return next((code for code in paths[0] if all(code in path for path in paths)), None) if paths else None
+
+
+_NONE: frozenset[str] | None = frozenset()
+
+
+def _union(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    return None if one is None or other is None else one | other
+
+
+def _rest(departments: frozenset[str] | None, above: frozenset[str] | None) -> frozenset[str] | None:
+    """Return what departments say beyond what the regions above say already; empty when that is nothing."""
+    if above is None:
+        return frozenset()
+    return None if departments is None else departments - above
+
+
+class Tokens:
+    """The tokens of machines, of which only the SHA-256 is kept: each sees its region and all below, watches and acknowledges."""
 
     def __init__(self, tokens: Mapping[str, str], tree: RegionTree) -> None:
         """`tokens` are by region."""
-        self._scopes = {_digest(token): Scope(region, tree) for region, token in tokens.items() if region in tree}
+        self._principals = {digest(token): _machine(region, tree) for region, token in tokens.items() if region in tree}
 
-    def scope(self, token: str) -> Scope:
-        """Return a token's scope; raises `Unauthorised`."""
-        scope = self._scopes.get(_digest(token))
-        if scope is None:
+    def principal(self, token: str) -> Principal:
+        """Return whose token it is; raises `Unauthorised`."""
+        found = self._principals.get(digest(token))
+        if found is None:
             raise Unauthorised("no token, or an unknown one")
-        return scope
+        return found
 
 
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+def _machine(code: str, tree: RegionTree) -> Principal:
+    region = tree[code]
+    name = Name(zh=f"接口 {region.name.zh}"[:256], en=f"Interface {region.name.en}"[:256])
+    return Principal(f"token/{code}", name, (Grant(role=_DESKS[region.level], region=code),), "token")
+
+
+def digest(secret: str) -> bytes:
+    """Return the SHA-256 by which a token or a session is known: both are random enough that no slower hash is needed."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -1,4 +1,4 @@
-"""Where a client is, when proxies that we trust stand before us."""
+"""Where a client is and how it came, when proxies that we trust stand before us."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ class Proxies:
                 break
             at = before
         return str(at)
+
+    def scheme(self, peer: str, forwarded: Sequence[str]) -> str:
+        """Return `https` when the nearest proxy says so and is trusted. `forwarded` holds the values of X-Forwarded-Proto."""
+        at = _parsed(peer)
+        said = ",".join(forwarded).rpartition(",")[2].strip().lower()
+        return "https" if at is not None and self._trusts(at) and said in {"https", "wss"} else "http"
 
     def _trusts(self, address: _Address) -> bool:
         return self._all or any(address in network for network in self._networks)

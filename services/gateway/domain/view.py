@@ -1,29 +1,36 @@
 """The live view: what the topics say of every region now, and the frames that tell it.
 
-Warnings are a stream: each newer revision is handed to every region on its street's path, never conflated. Values are conflated: of each
-series only the newest since the last turn. A repeated or older revision or value changes nothing, so records may come twice. Frames follow
-`schemas.live`; they are put together from fragments that are encoded once, and `tests/unit/gateway/test_view.py` reads them back by it.
+What is collected, and the frames, go by `Reach`: all who see the same of a region share them, and whoever sees less has others.
+Warnings and what people did of them are streams: each newer revision is handed to every reach that takes it in, never conflated. Values are
+conflated: of each series only the newest since the last turn. A repeated or older revision or value changes nothing, so records may come
+twice. Frames follow `schemas.live`; they are put together from fragments that are encoded once, and `tests/unit/gateway/test_view.py` reads
+them back by it.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import cache
 from uuid import UUID
 
 import msgspec
 
 from schemas import wire
+from schemas.action import WarningActions
 from schemas.health import Heartbeat
 from schemas.live import PROTOCOL, LiveRegion, LiveSensor
 from schemas.observation import Quality
 from schemas.regions import Region, RegionTree
 from schemas.sensor import Sensor
 from schemas.warning import Warning, WarningState  # noqa: A004 - the field's own word
+from services.gateway.domain.access import Reach
 
 CLEARED_KEPT = 100_000
 """Cleared warnings whose revision is remembered, so that a repeated older revision does not open them again."""
+ACTIONS_KEPT = 100_000
+"""Warnings that are not open and of which what people did is remembered: it may come before the warning, or the warning may open again."""
 NODE_FORGOTTEN = timedelta(seconds=5)
 """A silent node is forgotten after so long when another of its service is heard: it was restarted."""
 
@@ -54,10 +61,11 @@ class _Newest(msgspec.Struct, gc=False):
 
 
 class _Known(msgspec.Struct, gc=False):
-    """An open warning."""
+    """An open warning, or what people did of one."""
 
     rev: int
     street: str
+    department: str
     body: bytes
 
 
@@ -66,55 +74,82 @@ _Key = tuple[str, str, str, int]
 
 
 class Pending:
-    """What a region's watchers have not yet been sent."""
+    """What the watchers of a reach have not yet been sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, reach: Reach) -> None:
+        self.reach = reach
         self.warnings: list[bytes] = []
         self.sensors: list[bytes] = []
+        self.actions: list[bytes] = []
         self.values: dict[_Key, None] = {}
+        self.outdated = False
+        """They were shown what is no longer theirs; frames only add, so they need a new snapshot."""
 
 
 class View:
-    """All regions; only for watched ones is anything collected to be sent."""
+    """All regions; only for what is watched is anything collected to be sent."""
 
     def __init__(self, regions: RegionTree) -> None:
         self.regions = regions
         self._sensors: dict[str, tuple[Sensor, bytes]] = {}
         self._open: dict[UUID, _Known] = {}
         self._cleared: OrderedDict[UUID, int] = OrderedDict()
+        self._acted: dict[UUID, _Known] = {}
+        self._acted_otherwise: OrderedDict[UUID, _Known] = OrderedDict()
         self._values: dict[_Key, _Newest] = {}
-        self._pending: dict[str, Pending] = {}
+        self._pending: dict[Reach, Pending] = {}
+        self._watchers: dict[tuple[str, str | None], tuple[Pending, ...]] = {}
+        """By street and department: whom it concerns; found once for each and forgotten when the watchers change."""
         self._ticks: dict[int, int] = {}
         self._nodes: dict[tuple[str, str], Heartbeat] = {}
 
     # -- what is watched
 
-    def watch(self, region: str) -> None:
-        """Begin to collect for a region."""
-        self._pending.setdefault(region, Pending())
+    def watch(self, reach: Reach) -> None:
+        """Begin to collect for a reach."""
+        if reach not in self._pending:
+            self._pending[reach] = Pending(reach)
+            self._watchers.clear()
 
-    def unwatch(self, region: str) -> None:
-        """Stop to collect for a region."""
-        self._pending.pop(region, None)
+    def unwatch(self, reach: Reach) -> None:
+        """Stop to collect for a reach."""
+        if self._pending.pop(reach, None) is not None:
+            self._watchers.clear()
+
+    @property
+    def outdated(self) -> list[Reach]:
+        """The reaches whose watchers were shown what is theirs no longer, because it moved to another street or department."""
+        return [reach for reach, pending in self._pending.items() if pending.outdated]
 
     @property
     def sensors(self) -> list[str]:
         """The ids of all sensors."""
         return list(self._sensors)
 
+    @property
+    def open(self) -> list[UUID]:
+        """The ids of all open warnings."""
+        return list(self._open)
+
+    def warning(self, id_: UUID) -> Warning | None:
+        """Return the newest revision of an open warning."""
+        known = self._open.get(id_)
+        return None if known is None else Warning.model_validate_json(known.body)
+
     # -- records in
 
     def take_sensor(self, sensor: Sensor) -> None:
         """Take a sensor's newest version; one that says nothing new (ingest sends all of them daily) is told to nobody."""
-        body = (
-            LiveSensor(id=sensor.id, name=sensor.name, street=sensor.street, domain=sensor.domain, metrics=sensor.metrics).model_dump_json().encode()
-        )
+        body = _sensor(sensor)
         known = self._sensors.get(sensor.id)
         self._sensors[sensor.id] = (sensor, body)
         if known is not None and known[1] == body:
             return
-        for pending in self._watched(sensor.street):
+        concerned = self._watched(sensor.street, sensor.department)
+        for pending in concerned:
             pending.sensors.append(body)
+        if known is not None:
+            _outdate(self._watched(known[0].street, known[0].department), concerned)
 
     def take_warning(self, warning: Warning, body: bytes) -> None:
         """Take a revision, unless it is not newer than the one known; `body` is its JSON."""
@@ -123,31 +158,35 @@ class View:
         if warning.rev <= rev:
             return
         if warning.state is WarningState.OPEN:
-            self._cleared.pop(warning.id, None)
-            self._open[warning.id] = _Known(warning.rev, warning.street, body)
+            self._reopen(warning.id)
+            self._open[warning.id] = _Known(warning.rev, warning.street, warning.department, body)
         else:
-            self._open.pop(warning.id, None)
-            self._cleared[warning.id] = warning.rev
-            if len(self._cleared) > CLEARED_KEPT:
-                self._cleared.popitem(last=False)
-        streets = {warning.street} | ({known.street} if known else set())
-        for pending in {id(one): one for street in streets for one in self._watched(street)}.values():
+            self._close(warning.id, warning.rev)
+        concerned = self._watched(warning.street, warning.department)
+        for pending in concerned:
             pending.warnings.append(body)
+        if known is not None:
+            _outdate(self._watched(known.street, known.department), concerned)
+
+    def take_actions(self, actions: WarningActions, body: bytes) -> None:
+        """Take what people did of a warning, unless it is not newer than what is known; `body` is its JSON."""
+        known = self._acted.get(actions.warning) or self._acted_otherwise.get(actions.warning)
+        if known is not None and actions.rev <= known.rev:
+            return
+        self._keep_actions(actions.warning, _Known(actions.rev, actions.street, actions.department, body))
+        for pending in self._watched(actions.street, actions.department):
+            pending.actions.append(body)
 
     def take_observation(self, record: wire.Observation) -> None:
         """Take an observation's values, each unless a newer one is known."""
         period_s = wire.period_s(record.start, record.end)
-        watched = [pending.values for pending in self._watched(record.street)]
+        watched = [pending.values for pending in self._watched(record.street, self._department(record.sensor))]
         for metric, value in record.values.items():
             key = (record.sensor, metric, record.statistic, period_s)
             newest = self._values.get(key)
             if newest is not None and record.end < newest.end:
                 continue
             quality = record.quality.get(metric, Quality.GOOD.value)
-            if newest is not None and newest.street != record.street:
-                # The sensor has moved: those who watched its old street see no value of the new one.
-                for pending in self._watched(newest.street):
-                    pending.values.pop(key, None)
             self._values[key] = _Newest(record.street, record.end, value, quality, record.received, record.origin)
             for values in watched:
                 values[key] = None
@@ -165,46 +204,44 @@ class View:
 
     # -- frames out
 
-    def snapshot(self, region: str, position: str, now: datetime) -> bytes:
-        """Return the frame with all that is true of a region."""
-        inside = self._inside(region)
-        node = self.regions[region]
+    def snapshot(self, reach: Reach, position: str, now: datetime) -> bytes:
+        """Return the frame with all that is true of a region, as far as it is within a reach."""
+        node, sees = self.regions[reach.region], self._seer(reach)
+        below = [one for one in self.regions if self.regions.covers(node.code, one.code) and one.code != node.code]
         head = {
             "type": "snapshot",
             "protocol": PROTOCOL,
             "server_time": now,
             "position": position,
-            "region": _region(node),
-            "path": [_region(self.regions[code]) for code in self.regions.path(region)],
-            "children": [_region(child) for child in self.regions.children(region)],
+            "region": live_region(node).model_dump(),
+            "path": [live_region(self.regions[code]).model_dump() for code in self.regions.path(node.code)],
+            "children": [live_region(child).model_dump() for child in self.regions.children(node.code)],
+            "below": [live_region(one).model_dump() for one in below],
         }
-        sensors = [body for sensor, body in self._sensors.values() if sensor.street in inside]
-        warnings = [known.body for known in self._open.values() if known.street in inside]
-        values = [self._encode(key, newest) for key, newest in self._values.items() if newest.street in inside]
-        return _frame(head, sensors=sensors, warnings=warnings, values=values)
+        sensors = [body for sensor, body in self._sensors.values() if sees(sensor.street, sensor.department)]
+        actions = [known.body for known in self._acted.values() if sees(known.street, known.department)]
+        return _frame(head, sensors=sensors, warnings=self.open_warnings(reach), values=self.values(reach), actions=actions)
 
-    def open_warnings(self, region: str) -> list[bytes]:
-        """Return the newest revision of each open warning of a region, as JSON."""
-        inside = self._inside(region)
-        return [known.body for known in self._open.values() if known.street in inside]
+    def open_warnings(self, reach: Reach) -> list[bytes]:
+        """Return the newest revision of each open warning within a reach, as JSON."""
+        sees = self._seer(reach)
+        return [known.body for known in self._open.values() if sees(known.street, known.department)]
 
-    def values(self, region: str) -> list[bytes]:
-        """Return the newest value of each series of a region, as JSON of `schemas.live.LiveValue`."""
-        inside = self._inside(region)
-        return [self._encode(key, newest) for key, newest in self._values.items() if newest.street in inside]
+    def values(self, reach: Reach) -> list[bytes]:
+        """Return the newest value of each series within a reach, as JSON of `schemas.live.LiveValue`."""
+        return self._visible(reach, self._values)
 
-    def delta(self, region: str, position: str, now: datetime, *, values: bool) -> bytes | None:
-        """Return the frame of what a region's watchers have not yet been sent, None when there is nothing; without `values` these wait."""
-        pending = self._pending[region]
-        keys: Iterable[_Key] = pending.values if values else ()
-        encoded = [self._encode(key, self._values[key]) for key in keys]
-        if not (pending.warnings or pending.sensors or encoded):
+    def delta(self, reach: Reach, position: str, now: datetime, *, values: bool) -> bytes | None:
+        """Return the frame of what a reach's watchers have not yet been sent, None when there is nothing; without `values` these wait."""
+        pending = self._pending[reach]
+        encoded = self._visible(reach, pending.values) if values else []
+        if values:
+            pending.values.clear()
+        if not (pending.warnings or pending.sensors or pending.actions or encoded):
             return None
         head = {"type": "delta", "server_time": now, "position": position}
-        frame = _frame(head, sensors=pending.sensors, warnings=pending.warnings, values=encoded)
-        pending.warnings, pending.sensors = [], []
-        if values:
-            pending.values = {}
+        frame = _frame(head, sensors=pending.sensors, warnings=pending.warnings, values=encoded, actions=pending.actions)
+        pending.warnings, pending.sensors, pending.actions = [], [], []
         return frame
 
     def heartbeat(self, position: str, now: datetime, partitions: int) -> bytes:
@@ -220,15 +257,57 @@ class View:
         }
         return msgspec.json.encode(head)
 
-    def _watched(self, street: str) -> list[Pending]:
-        path = self.regions.path(street) if street in self.regions else (self.regions.root.code,)
-        return [self._pending[code] for code in path if code in self._pending]
+    # -- open and closed
 
-    def _inside(self, region: str) -> set[str]:
-        """Return the codes of a region and all below it; what stands in no region of the tree is the city's."""
-        if region == self.regions.root.code:
-            return _Everything()
-        return {one.code for one in self.regions if self.regions.covers(region, one.code)}
+    def _reopen(self, warning: UUID) -> None:
+        self._cleared.pop(warning, None)
+        if (acted := self._acted_otherwise.pop(warning, None)) is not None:
+            self._acted[warning] = acted
+
+    def _close(self, warning: UUID, rev: int) -> None:
+        self._open.pop(warning, None)
+        self._cleared[warning] = rev
+        if len(self._cleared) > CLEARED_KEPT:
+            self._cleared.popitem(last=False)
+        if (acted := self._acted.pop(warning, None)) is not None:
+            self._keep_actions(warning, acted)
+
+    def _keep_actions(self, warning: UUID, acted: _Known) -> None:
+        if warning in self._open:
+            self._acted[warning] = acted
+            return
+        self._acted_otherwise[warning] = acted
+        if len(self._acted_otherwise) > ACTIONS_KEPT:
+            self._acted_otherwise.popitem(last=False)
+
+    # -- who sees what
+
+    def _watched(self, street: str, department: str | None) -> tuple[Pending, ...]:
+        """Return what is collected for those who see a street's things of a department."""
+        key = street, department
+        found = self._watchers.get(key)
+        if found is None:
+            path = self._path(street)
+            found = self._watchers[key] = tuple(pending for reach, pending in self._pending.items() if reach.sees(path, department))
+        return found
+
+    def _seer(self, reach: Reach) -> Callable[[str, str | None], bool]:
+        """Return a function that says whether a street's things of a department are within a reach."""
+        return cache(lambda street, department: reach.sees(self._path(street), department))
+
+    def _path(self, street: str) -> tuple[str, ...]:
+        """Return a street's path; what stands in no region of the tree is the city's."""
+        return self.regions.path(street) if street in self.regions else (self.regions.root.code,)
+
+    def _department(self, sensor: str) -> str | None:
+        known = self._sensors.get(sensor)
+        return None if known is None else known[0].department
+
+    def _visible(self, reach: Reach, keys: Iterable[_Key]) -> list[bytes]:
+        """Return the newest values of series as far as they are within a reach now: a sensor may have moved since it was collected."""
+        sees = self._seer(reach)
+        found = ((key, self._values[key]) for key in keys)
+        return [self._encode(key, newest) for key, newest in found if sees(newest.street, self._department(key[0]))]
 
     @staticmethod
     def _encode(key: _Key, newest: _Newest) -> bytes:
@@ -237,13 +316,31 @@ class View:
         return msgspec.json.encode(Value(sensor, metric, statistic, period_s, newest.value, newest.quality, at, received, newest.origin))
 
 
-class _Everything(set[str]):
-    def __contains__(self, _: object) -> bool:
-        return True
+def _outdate(before: Iterable[Pending], after: Iterable[Pending]) -> None:
+    """Mark those who saw a thing where it was and do not see it where it is."""
+    still = {id(pending) for pending in after}
+    for pending in before:
+        pending.outdated |= id(pending) not in still
 
 
-def _region(region: Region) -> dict[str, object]:
-    return LiveRegion(code=region.code, level=region.level, name=region.name).model_dump()
+def live_region(region: Region) -> LiveRegion:
+    """Return a region as pages show it."""
+    return LiveRegion(code=region.code, parent=region.parent, level=region.level, name=region.name)
+
+
+def _sensor(sensor: Sensor) -> bytes:
+    shown = LiveSensor(
+        id=sensor.id,
+        name=sensor.name,
+        street=sensor.street,
+        domain=sensor.domain,
+        department=sensor.department,
+        place=sensor.place,
+        longitude=sensor.longitude,
+        latitude=sensor.latitude,
+        metrics=sensor.metrics,
+    )
+    return shown.model_dump_json().encode()
 
 
 def _frame(head: dict[str, object], **lists: list[bytes]) -> bytes:

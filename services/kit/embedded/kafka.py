@@ -10,7 +10,8 @@ import os
 import shutil
 import sys
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,22 +45,25 @@ class KafkaPlan:
     controller_port: int
     cache: Path
     """The folder of the jars, shared by all data folders of a user."""
+    host: str = "127.0.0.1"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What differs from a broker that is alone, for one of a cluster; brokers of one cluster need the same `cluster-id` in their folders."""
 
     @property
     def bootstrap(self) -> str:
         """The address for clients."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
 
 def properties(plan: KafkaPlan) -> dict[str, str]:
     """Return the broker's settings."""
-    return {
+    alone = {
         "process.roles": "broker,controller",
         "node.id": "1",
         # A static voter may change its port between runs; a dynamic one has it in its metadata.
-        "controller.quorum.voters": f"1@127.0.0.1:{plan.controller_port}",
-        "listeners": f"PLAINTEXT://127.0.0.1:{plan.port},CONTROLLER://127.0.0.1:{plan.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{plan.port}",
+        "controller.quorum.voters": f"1@{plan.host}:{plan.controller_port}",
+        "listeners": f"PLAINTEXT://{plan.host}:{plan.port},CONTROLLER://{plan.host}:{plan.controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{plan.host}:{plan.port}",
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": str(plan.folder / "log"),
@@ -87,6 +91,7 @@ def properties(plan: KafkaPlan) -> dict[str, str]:
         "num.network.threads": "2",
         "num.io.threads": "4",
     }
+    return alone | dict(plan.settings)
 
 
 def _java() -> Path:

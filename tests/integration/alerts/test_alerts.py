@@ -14,21 +14,24 @@ import pytest
 from aiokafka import TopicPartition
 from asyncpg.exceptions import InsufficientPrivilegeError
 
+from schemas.action import Actor, WarningActions
+from schemas.base import Name
+from schemas.command import Acknowledge
 from schemas.notification import Notification
 from schemas.tiers import TIERS, Tier
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.alerts.domain.routing import route
-from services.alerts.store import Store
+from services.alerts.store import Polled, Store
 from services.gateway.reads import ROLE, Reads
 from services.kit import database as kit_database
 from services.kit.errors import Fenced
-from services.kit.producer import Producer
-from services.kit.topics import NOTIFICATIONS, WARNINGS
+from services.kit.producer import Outgoing, Producer
+from services.kit.topics import ACTIONS, COMMANDS, NOTIFICATIONS, WARNINGS
 from tests.integration.parts import Servers, Service, Tape, eventually
 from tests.integration.rooms import publish_warnings, write_city
 from tests.unit.gateway.city import CITY, DISTRICT, NOW, OTHER_STREET, STREET, STREETS, TREE, warning
 
-W, V = TopicPartition(WARNINGS, 0), TopicPartition(WARNINGS, 1)
+W, V, C = TopicPartition(WARNINGS, 0), TopicPartition(WARNINGS, 1), TopicPartition(COMMANDS, 0)
 ROUNDS = 60
 
 
@@ -38,7 +41,7 @@ def notified(one: Warning) -> Iterator[Notification]:
 
 @pytest.fixture(autouse=True)
 async def empty(pool: asyncpg.Pool) -> None:
-    await pool.execute("truncate alerts.notifications, alerts.warnings, alerts.partitions, alerts.outbox")
+    await pool.execute("truncate alerts.notifications, alerts.warnings, alerts.partitions, alerts.outbox, alerts.actions, alerts.commands")
 
 
 async def kept(pool: asyncpg.Pool) -> dict[UUID, Notification]:
@@ -105,8 +108,8 @@ async def test_each_revision_is_told_once_whenever_alerts_is_killed(
 async def test_a_revision_that_is_not_newer_is_told_to_nobody(pool: asyncpg.Pool):
     store = Store(pool)
     claims = await store.take([W])
-    assert await store.commit(claims, {W: 1}, [warning(1, 2, tier="red"), warning(1, 1)], notified) == 3
-    assert await store.commit(claims, {W: 2}, [warning(1, 2, tier="red"), warning(1, 1), warning(2, 1)], notified) == 1
+    assert await store.commit(claims, {W: 1}, Polled([warning(1, 2, tier="red"), warning(1, 1)]), notified) == 3
+    assert await store.commit(claims, {W: 2}, Polled([warning(1, 2, tier="red"), warning(1, 1), warning(2, 1)]), notified) == 1
     assert {(one.warning.int, one.warning_rev) for one in (await kept(pool)).values()} == {(1, 2), (2, 1)}
     assert await pool.fetchval("select count(*) from alerts.outbox") == 4
 
@@ -116,7 +119,7 @@ async def test_a_poll_of_an_older_owner_tells_nobody(pool: asyncpg.Pool):
     old = await store.take([W, V])
     await store.take([V])
     with pytest.raises(Fenced):
-        await store.commit(old, {W: 1, V: 1}, [warning()], notified)
+        await store.commit(old, {W: 1, V: 1}, Polled([warning()]), notified)
     for table in ("notifications", "warnings", "outbox"):
         assert await pool.fetchval(f"select count(*) from alerts.{table}") == 0
 
@@ -124,7 +127,7 @@ async def test_a_poll_of_an_older_owner_tells_nobody(pool: asyncpg.Pool):
 async def test_readers_see_their_desks_and_streets_only_and_no_table(pool: asyncpg.Pool, database: str):
     store = Store(pool)
     claims = await store.take([W])
-    await store.commit(claims, {W: 1}, [warning(at, tier="red", street=street) for at, street in enumerate(STREETS, 1)], notified)
+    await store.commit(claims, {W: 1}, Polled([warning(at, tier="red", street=street) for at, street in enumerate(STREETS, 1)]), notified)
     reader = await kit_database.open_pool(database, role=ROLE)
     try:
         reads = Reads(reader)
@@ -144,3 +147,57 @@ async def test_readers_see_their_desks_and_streets_only_and_no_table(pool: async
                 await reader.fetch(f"select * from {table}")
     finally:
         reader.terminate()
+
+
+async def test_a_command_is_decided_once_and_told_with_its_outcome(pool: asyncpg.Pool):
+    store = Store(pool)
+    claims = await store.take([C])
+    first, again, graver = acknowledge(1, Tier.ORANGE, "li"), acknowledge(2, Tier.ORANGE, "wang"), acknowledge(3, Tier.RED, "wang")
+    await store.commit(claims, {C: 2}, Polled(commands=[first, first, again]), notified)
+    await store.commit(claims, {C: 4}, Polled(commands=[again, graver]), notified)
+    rows = await pool.fetch("select value from alerts.outbox where topic = $1 order by seq", ACTIONS)
+    told = [WarningActions.model_validate_json(row["value"]) for row in rows]
+    assert [(one.rev, one.command, one.acknowledged.by.id if one.acknowledged else None) for one in told] == [
+        (1, first.id, "li"),
+        (2, again.id, "li"),  # the first one's at this tier
+        (3, graver.id, "wang"),
+    ]
+
+
+async def test_readers_get_the_newest_actions_of_the_warnings_they_ask_for(pool: asyncpg.Pool, database: str):
+    store = Store(pool)
+    claims = await store.take([C])
+    commands = [acknowledge(1, Tier.BLUE, "li"), acknowledge(2, Tier.RED, "wang"), acknowledge(3, Tier.RED, "li", warning=8)]
+    await store.commit(claims, {C: 3}, Polled(commands=commands), notified)
+    reader = await kit_database.open_pool(database, role=ROLE)
+    try:
+        found = await reader.fetch("select body from api_alerts.actions($1)", [UUID(int=7), UUID(int=9)])
+        assert [(one.rev, one.warning) for one in (WarningActions.model_validate_json(row["body"]) for row in found)] == [(2, UUID(int=7))]
+        with pytest.raises(InsufficientPrivilegeError):
+            await reader.fetch("select * from alerts.actions")
+    finally:
+        reader.terminate()
+
+
+async def test_a_command_goes_its_whole_way_by_the_topics(
+    servers: Servers, database: str, producer: Producer, start: Callable[..., Service], tmp_path: Path
+):
+    tape = await Tape.of(servers.kafka, ACTIONS)
+    service = start("alerts", TONGGUAN_KAFKA=servers.kafka, TONGGUAN_DATABASE=database, TONGGUAN_CITY=str(write_city(tmp_path / "city")))
+    commands = [acknowledge(number, Tier.RED, "li", warning=number) for number in range(40, 60)]
+    bodies = [b"no command", *(one.model_dump_json().encode() for one in (*commands, *commands))]
+    await producer.publish(COMMANDS, [Outgoing(body, key=body[-9:]) for body in bodies])
+
+    async def answered() -> bool:
+        records = await tape.records()
+        return {WarningActions.model_validate_json(record.value or b"").command for record in records} == {one.id for one in commands}
+
+    await eventually(answered, "the outcomes")
+    assert len(await tape.records()) == len(commands)
+    assert service.stop() == 0
+    assert service.events("crashed") == []
+
+
+def acknowledge(number: int, tier: Tier, who: str, warning: int = 7) -> Acknowledge:
+    actor = Actor(id=who, name=Name(zh=who, en=who))
+    return Acknowledge(id=UUID(int=number), warning=UUID(int=warning), street=STREET, department="d", tier=tier, actor=actor, at=NOW)

@@ -1,7 +1,9 @@
 """`up` as a person or a machine meets it: a command that starts all, survives kills, and leaves nothing behind."""
 
+import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -65,8 +67,13 @@ class Run:
 
     def left(self) -> list[str]:
         """Return the processes that are still there."""
-        alive = [psutil.Process(pid) for pid in self.seen if psutil.pid_exists(pid)]
-        return [process.name() for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+        left = []
+        for pid in self.seen:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it may go while we look
+                process = psutil.Process(pid)
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    left.append(process.name())
+        return left
 
 
 @pytest.fixture
@@ -94,6 +101,11 @@ def data() -> Iterator[Path]:
     opened = folder.open_throwaway()
     yield opened.path / "data"
     opened.close()
+
+
+def status(data: Path) -> subprocess.CompletedProcess[str]:
+    argv = (sys.executable, "-m", "services.cli", "status", "--data", str(data))
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
 
 
 def test_it_starts_tells_where_all_is_and_leaves_nothing(start: Callable[..., Run]):
@@ -222,19 +234,45 @@ def test_the_whole_platform_starts_heals_and_ends_in_order(start: Callable[..., 
     run = start("--data", str(data))
     first = run.until_ready()
     rooms = {"ingest", "rules", "history", "alerts", "gateway"}
-    assert set(first["pids"]) == rooms | {"kafka", "postgres", "feed-water-flow"}
+    assert set(first["pids"]) == rooms | {"kafka", "postgres", "feed-water-flow", "feed-simulated"}
     run.until(lambda: "Ctrl-C stops everything" in run.out.read_text(), 5)
-    token = json.loads(Path(first["secrets"]).read_text())["region_tokens"]["620102001"]
-    assert f"{first['urls']['gateway']}/#token={token}&region=620102001" in run.out.read_text()
+    secrets = json.loads(Path(first["secrets"]).read_text())
+    assert first["urls"]["gateway"] in run.out.read_text()
+    for user in secrets["users"]:
+        assert [user["name"]["zh"], user["id"], user["password"]] in [line.split() for line in run.out.read_text().splitlines()]
+    assert status(data).returncode == 0
     for name in rooms:
         os.kill(first["pids"][name], signal.SIGKILL)
     run.until(lambda: all(f"{name} is ready again" in run.log.read_text() for name in rooms), 60)
+    degraded = status(data)
+    assert degraded.returncode == 1
+    assert re.search(r"^warn  rules .*is ready, was started again 1 times", degraded.stdout, re.MULTILINE)
     code, took = run.stop()
     assert code == 0, run.log.read_text()
     assert took < 10
     assert run.left() == []
     assert "late and killed" not in run.log.read_text()
+    assert status(data).returncode == 3
     again = start("--data", str(data))
     assert again.until_ready()["secrets"] == first["secrets"]
-    assert json.loads(Path(first["secrets"]).read_text())["region_tokens"]["620102001"] == token
+    assert json.loads(Path(first["secrets"]).read_text()) == secrets
     assert again.stop()[0] == 0
+
+
+def test_a_machine_is_told_in_one_line(start: Callable[..., Run]):
+    run = start("--json", "--no-feed", "--no-pages")
+    told = run.until_ready()
+    run.until(lambda: run.out.read_text().endswith("\n"), 5)
+    line = json.loads(run.out.read_text())
+    assert line["urls"] == told["urls"]
+    secrets = json.loads(Path(line["secrets"]).read_text())
+    assert {user["id"]: user["password"] for user in line["users"]} == {user["id"]: user["password"] for user in secrets["users"]}
+    assert not any(key in run.out.read_text() for key in (*secrets["department_keys"].values(), *secrets["region_tokens"].values()))
+    assert run.stop()[0] == 0
+
+
+def test_an_unknown_scenario_is_told_before_anything_starts(start: Callable[..., Run]):
+    run = start("--scenario", "frogs")
+    assert run.process.wait(timeout=20) == 2
+    assert "has no scenario frogs" in run.log.read_text()
+    assert "mend: choose of building-fire, " in run.log.read_text()

@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from schemas import live
+from schemas.action import WarningActions
 from schemas.warning import Warning, WarningState  # noqa: A004 - the field's own word
 from tests.integration.parts import WAIT_S, Service
 from tests.integration.rooms import TOKENS
@@ -55,6 +56,7 @@ class Session:
         """All revisions that came in deltas."""
         self.open: dict[UUID, Warning] = {}
         self.values: dict[tuple[str, str, str, int], live.LiveValue] = {}
+        self.actions: dict[UUID, WarningActions] = {}
         self.heartbeat: live.Heartbeat | None = None
         self._revs: dict[UUID, int] = {}
 
@@ -94,6 +96,9 @@ class Session:
                 self.open[warning.id] = warning
             else:
                 self.open.pop(warning.id, None)
+        for acted in frame.actions:
+            if acted.warning not in self.actions or self.actions[acted.warning].rev < acted.rev:
+                self.actions[acted.warning] = acted
         for value in frame.values:
             key = value.sensor, value.metric, value.statistic.value, value.period_s
             if key not in self.values or self.values[key].at <= value.at:

@@ -257,3 +257,35 @@ async def test_positions_of_a_topic_made_anew_are_not_given(store: Store, pool: 
     await pool.execute("update kit.topics set epoch = gen_random_uuid() where name = $1", OBSERVATIONS)
     assert (await boot(reader)).positions == {W: 7}
     await pool.execute("update kit.topics set epoch = $2 where name = $1", OBSERVATIONS, old)
+
+
+async def series(reader: asyncpg.Pool, *, most: int = 100, street: str = STREET, department: str = "d", period_s: int = 0) -> list[Any]:
+    since, until = wire.from_micros(MICROS - 10_000_000), wire.from_micros(MICROS + 10_000_000_000)
+    call = "select * from api_history.series('s1', 'flow', 'instant', $1, $2, $3, $4, $5, $6)"
+    return list(await reader.fetch(call, period_s, street, department, since, until, most))
+
+
+async def test_a_series_is_read_in_order_with_its_flags_and_only_where_and_whose_it_was(store: Store, reader: asyncpg.Pool):
+    claims = await store.take([A])
+    moved = observation(seconds=3, flow=9.0, street=SIBLING)
+    await write(store, claims, observation(seconds=2, flow=2.0, quality={"flow": "fault"}), observation(seconds=1, flow=1.0, level=5.0), moved)
+    await write(store, claims, observation(seconds=4, level=7.0), observation(seconds=5, period=1, flow=8.0), first=3)
+    assert [(row["value"], row["quality"], row["origin"], row["total"]) for row in await series(reader)] == [
+        (1.0, "good", "real", 2),
+        (2.0, "fault", "real", 2),
+    ]
+    assert [row["value"] for row in await series(reader, street=SIBLING)] == [9.0]
+    assert [row["value"] for row in await series(reader, period_s=1)] == [8.0]
+    assert await series(reader, department="other") == []
+
+
+async def test_a_long_series_is_thinned_and_keeps_its_peaks(store: Store, reader: asyncpg.Pool):
+    claims = await store.take([A])
+    peaks = {137: 99.0, 801: -5.0}
+    await write(store, claims, *(observation(seconds=at, flow=peaks.get(at, at % 7)) for at in range(1_000)))
+    rows = await series(reader, most=20)
+    assert 10 <= len(rows) <= 20
+    assert {row["total"] for row in rows} == {1_000}
+    assert {99.0, -5.0} <= {row["value"] for row in rows}
+    assert [row["ended_at"] for row in rows] == sorted(row["ended_at"] for row in rows)
+    assert len(await series(reader, most=1_000)) == 1_000

@@ -67,12 +67,23 @@ def _revisions(platform: Running) -> list[dict[str, Any]]:
         return [row[0] for row in connection.execute("select body from history.warnings").fetchall()]
 
 
-def test_the_links_of_the_banner_show_the_page(platform: Running) -> None:
-    links = re.findall(r"(http://\S+)/#token=(\S+)&region=(\d+)", platform.log.read_text())
-    assert {region for _, _, region in links} == set(platform.tokens)
-    for address, token, region in links:
-        assert "<html" in httpx.get(address).text
-        assert httpx.get(f"{address}/v1/regions/{region}", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+def test_each_user_of_the_banner_signs_in_at_its_address(platform: Running) -> None:
+    banner = platform.log.read_text()
+    (address,) = re.findall(r"Pages: +(http://\S+)$", banner, re.MULTILINE)
+    assert "<html" in httpx.get(address).text
+    rows = [line.split() for line in banner.splitlines()]
+    users = {row[1]: row[2] for row in rows if len(row) == 3 and row[1] in platform.users}
+    assert users == platform.users
+    assert len(users) >= 5
+    for user, password in users.items():
+        answer = httpx.post(f"{address}/v1/session", json={"user": user, "password": password})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["user"] == user
+
+
+def test_a_red_warning_comes_by_itself(platform: Running) -> None:
+    """The city's own scenario raises it within a minute of the start."""
+    platform.wait_for(lambda: any(warning["tier"] == "red" for warning in _warnings(platform, "620100")), "a red warning", 90)
 
 
 def test_the_data_folder_keeps_secrets_private(platform: Running) -> None:

@@ -1,4 +1,4 @@
-"""The folder of Lanzhou loads through the contract and holds together."""
+"""The cities' folders load through the contract and hold together."""
 
 from pathlib import Path
 
@@ -6,62 +6,99 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
+from schemas.access import Role
 from schemas.base import Domain
 from schemas.city import City
 from schemas.regions import Level, Region, RegionTree
 from schemas.rule import Threshold
 from schemas.sensor import Sensor
+from services.kit import city as kit
 
-FOLDER = Path(__file__).parents[3] / "cities" / "620100"
-RULES = sorted((FOLDER / "rules").glob("*.yaml"))
+CITIES = Path(__file__).parents[3] / "cities"
+LANZHOU, DONGGUAN = "620100", "441900"
+RULES = sorted(CITIES.glob("*/rules/*.yaml"))
+SHAPES = {
+    LANZHOU: {Level.CITY: 1, Level.DISTRICT: 9, Level.STREET: 116},
+    DONGGUAN: {Level.CITY: 1, Level.DISTRICT: 0, Level.STREET: 36},
+}
 
 
 def read(path):
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-@pytest.fixture(scope="module")
-def city():
-    return City.model_validate(read(FOLDER / "city.yaml"))
+@pytest.fixture(scope="module", params=SHAPES)
+def folder(request):
+    return CITIES / request.param
 
 
 @pytest.fixture(scope="module")
-def regions():
-    return TypeAdapter(list[Region]).validate_python(read(FOLDER / "regions.yaml"))
+def city(folder):
+    return City.model_validate(read(folder / "city.yaml"))
 
 
 @pytest.fixture(scope="module")
-def sensors():
-    return TypeAdapter(list[Sensor]).validate_python(read(FOLDER / "sensors.yaml"))
+def regions(folder):
+    return TypeAdapter(list[Region]).validate_python(read(folder / "regions.yaml"))
 
 
 @pytest.fixture(scope="module")
-def rules():
-    return [Threshold.model_validate(read(path)) for path in RULES]
+def sensors(folder):
+    return TypeAdapter(list[Sensor]).validate_python(read(folder / "sensors.yaml"))
 
 
-def test_regions_are_one_tree_of_the_whole_city(regions):
+@pytest.fixture(scope="module")
+def rules(folder):
+    return [Threshold.model_validate(read(path)) for path in RULES if path.is_relative_to(folder)]
+
+
+def test_each_city_is_tried():
+    assert {folder.name for folder in CITIES.iterdir() if (folder / "city.yaml").is_file()} == SHAPES.keys()
+
+
+def test_the_whole_folder_can_be_used(folder):
+    place = kit.load(folder)
+    assert kit.sensors(folder, place)[1] == []
+    assert kit.rules(folder)[1] == []
+
+
+def test_regions_are_one_tree_of_the_whole_city(folder, regions):
     tree = RegionTree(regions)
-    assert tree.root.code == "620100"
+    assert tree.root.code == folder.name
     by_level = {level: [region.code for region in tree if region.level is level] for level in Level}
-    assert {level: len(codes) for level, codes in by_level.items()} == {Level.CITY: 1, Level.DISTRICT: 9, Level.STREET: 116}
-    assert "620171" in by_level[Level.DISTRICT]
+    assert {level: len(codes) for level, codes in by_level.items()} == SHAPES[folder.name]
     assert all(len(code) == 9 for code in by_level[Level.STREET])
+
+
+def test_lanzhou_s_new_area_is_a_district_and_parents_are_explicit():
+    tree = kit.load(CITIES / LANZHOU).regions
+    assert tree["620171"].level is Level.DISTRICT
     assert tree.path("620102001") == ("620102001", "620102", "620100")
 
 
-def test_a_level_lies_right_below_the_one_above(regions):
+def test_a_level_lies_right_below_the_one_above(folder, regions):
     tree = RegionTree(regions)
-    above = {Level.STREET: Level.DISTRICT, Level.DISTRICT: Level.CITY}
+    levels = [level for level in Level if SHAPES[folder.name][level]]
+    above = dict(zip(levels[1:], levels, strict=False))
     for region in tree:
         if region.parent is not None:
             assert tree[region.parent].level is above[region.level]
 
 
-def test_the_demo_shows_one_region_of_each_level(city, regions):
+def test_the_demo_shows_one_region_of_each_level(folder, city, regions):
     tree = RegionTree(regions)
     assert city.code == tree.root.code
-    assert [tree[code].level for code in city.demo_regions] == [Level.CITY, Level.DISTRICT, Level.STREET]
+    assert [tree[code].level for code in city.demo_regions] == [level for level in Level if SHAPES[folder.name][level]]
+
+
+def test_the_demo_s_users_are_one_of_each_role_that_the_city_has(folder, city):
+    roles = {grant.role for user in city.demo_users for grant in user.grants}
+    assert roles == {role for role in Role if role.level is None or SHAPES[folder.name][role.level]}
+    assert all(grant.region in {city.code, *city.demo_regions} for user in city.demo_users for grant in user.grants)
+
+
+def test_the_demo_s_scenario_is_there(folder, city):
+    assert (folder / "scenarios" / f"{city.demo_scenario}.yaml").is_file()
 
 
 def test_sensors_stand_in_streets_and_belong_to_departments(city, regions, sensors):
@@ -81,7 +118,7 @@ def test_every_department_has_a_sensor(city, sensors):
     assert {sensor.department for sensor in sensors} == {department.id for department in city.departments}
 
 
-@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RULES, ids=lambda path: f"{path.parents[1].name}/{path.stem}")
 def test_a_rule_stands_in_the_file_of_its_name(path):
     assert Threshold.model_validate(read(path)).id == path.stem
 

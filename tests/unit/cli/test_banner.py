@@ -5,7 +5,6 @@ from typing import Any
 
 from schemas.observation import Measurement
 from services.cli import banner
-from services.cli.credentials import Credentials
 from services.kit.city import load as load_city
 from services.kit.city import rules as city_rules
 from services.kit.city import sensors as city_sensors
@@ -17,12 +16,13 @@ def facts(**changed: Any) -> banner.Facts:
         "ready_s": 7.25,
         "gateway": "http://127.0.0.1:8800",
         "ingest": "http://127.0.0.1:8801",
-        "places": [banner.Place("620100", "兰州市"), banner.Place("620102001", "示例街道")],
-        "departments": [banner.Place("water", "供水集团")],
-        "credentials": Credentials({"water": "tgk_w"}, {"620100": "tgr_a", "620102001": "tgr_b"}),
+        "logins": [banner.Login("city", "市级值班", "secret-1"), banner.Login("street-620102001", "街道值班员", "secret-2")],
+        "keys": {"water": "tgk_w"},
         "sample": banner.Sample("pipe-1", "water", "flow", 12.5, None),
         "data": Path("/data"),
         "kept": False,
+        "servers": [],
+        "embedded": True,
         "feed": "replayed",
     }
     return banner.Facts(**(known | changed))
@@ -32,15 +32,49 @@ def test_it_tells_all_that_a_newcomer_needs():
     text = banner.text(facts())
     for part in (
         "is ready (7.2 s)",
-        "兰州市  http://127.0.0.1:8800/#token=tgr_a&region=620100",
-        "示例街道  http://127.0.0.1:8800/#token=tgr_b&region=620102001",
-        "供水集团 (water)  tgk_w",
+        "http://127.0.0.1:8800",
         "/data  (removed at the end; --data DIR keeps it)",
         "20 GB",
         "/data/logs",
+        "/data/secrets.json",
         "Ctrl-C",
     ):
         assert part in text
+    rows = [line.split() for line in text.splitlines()]
+    assert ["市级值班", "city", "secret-1"] in rows
+    assert ["街道值班员", "street-620102001", "secret-2"] in rows
+
+
+def test_the_columns_of_the_demo_users_stand_below_each_other_on_a_terminal():
+    (first, second) = (line for line in banner.text(facts()).splitlines() if "secret-" in line)
+    columns = lambda line, word: sum(2 if ord(letter) > 0x2E80 else 1 for letter in line[: line.index(word)])  # noqa: E731
+    assert columns(first, "city ") == columns(second, "street-")
+    assert columns(first, "secret-") == columns(second, "secret-")
+
+
+def test_the_banner_of_the_demo_city_fits_a_terminal():
+    users = load_city(Path(__file__).parents[3] / "cities" / "620100").city.demo_users
+    logins = [banner.Login(user.id, user.name.zh, "x" * 16) for user in users]
+    assert len(banner.text(facts(logins=logins, servers=["Kafka at a:1", "database b"])).splitlines()) < 30
+
+
+def test_without_demo_users_it_says_how_to_go_on():
+    assert "docs/operations.md" in banner.text(facts(logins=[]))
+
+
+def test_outside_servers_are_named_and_our_limit_is_not():
+    text = banner.text(facts(servers=["Kafka at k:9092", "database postgresql://u@h/d"], embedded=False))
+    assert "with Kafka at k:9092 and database postgresql://u@h/d, which Ctrl-C leaves running" in text
+    assert "20 GB" not in text
+
+
+def test_a_machine_reads_it_as_one_line_without_further_secrets():
+    line = banner.as_json(facts())
+    told = json.loads(line)
+    assert "\n" not in line
+    assert told["urls"] == {"gateway": "http://127.0.0.1:8800", "ingest": "http://127.0.0.1:8801"}
+    assert told["users"][0] == {"id": "city", "name": "市级值班", "password": "secret-1"}
+    assert "tgk_w" not in line
 
 
 def test_it_says_what_is_kept():

@@ -1,6 +1,8 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,7 @@ def test_what_a_killed_run_left_is_removed_and_what_is_in_use_is_not(home: Path)
 
 def test_a_kept_folder_stays_and_opens_again(tmp_path: Path):
     opened = folder.open_kept(tmp_path / "new" / "data")
+    opened.claim({})
     (opened.path / "something").touch()
     opened.close()
     again = folder.open_kept(tmp_path / "new" / "data")
@@ -64,11 +67,102 @@ def test_a_file_is_no_folder(tmp_path: Path):
         folder.open_kept(tmp_path / "file")
 
 
+def claimed(path: Path, servers: folder.Servers | None = None) -> None:
+    opened = folder.open_kept(path)
+    opened.claim(servers or {})
+    opened.close()
+
+
 def test_a_folder_of_a_later_version_is_refused(tmp_path: Path):
-    folder.open_kept(tmp_path).close()
+    claimed(tmp_path)
     (tmp_path / "tongguan.json").write_text(json.dumps({"format": folder.FORMAT + 1, "version": "9.9"}))
-    with pytest.raises(PreflightError, match=r"last used by version 9\.9"):
+    with pytest.raises(PreflightError, match=r"last used by version 9\.9, which is newer than this one\n    mend: start that version or a newer one"):
         folder.open_kept(tmp_path)
+
+
+def test_the_version_before_refuses_what_this_one_has_used(tmp_path: Path):
+    """0.1 knew format 1 and looked for a higher number."""
+    claimed(tmp_path)
+    assert json.loads((tmp_path / "tongguan.json").read_text())["format"] > 1
+
+
+def test_a_folder_of_the_version_before_is_upgraded_only_once_it_is_used(tmp_path: Path):
+    marker = tmp_path / "tongguan.json"
+    marker.write_text(json.dumps({"format": 1, "version": "0.1.0"}))
+    opened = folder.open_kept(tmp_path)
+    assert json.loads(marker.read_text())["format"] == 1
+    opened.claim({})
+    assert json.loads(marker.read_text()) == {"format": folder.FORMAT, "version": folder.program_version(), "servers": {}}
+    opened.close()
+
+
+KAFKA = {"address": "a:9092", "identity": "one"}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        ({"kafka": KAFKA}, {"kafka": KAFKA}, None),
+        ({"kafka": KAFKA}, {"kafka": {"address": "b:9092", "identity": "one"}}, None),
+        ({"kafka": KAFKA}, {"kafka": {"address": "b:9092", "identity": "two"}}, "belongs to the kafka at a:9092, and the one at b:9092 is another"),
+        ({"kafka": KAFKA}, {}, "belongs to the kafka at a:9092"),
+        ({}, {}, None),
+        ({}, {"database": KAFKA}, None),
+    ],
+)
+def test_a_folder_goes_with_the_servers_it_began_with(tmp_path: Path, before: folder.Servers, now: folder.Servers, told: str | None):
+    claimed(tmp_path, before)
+    problems = folder.mix_ups(tmp_path, now)
+    assert [problem.what for problem in problems] == ([f"{tmp_path} {told}"] if told else [])
+
+
+def test_a_folder_with_data_of_its_own_server_refuses_another(tmp_path: Path):
+    claimed(tmp_path)
+    (tmp_path / "postgres").mkdir()
+    (problem,) = folder.mix_ups(tmp_path, {"database": KAFKA})
+    assert "embedded database with its data" in problem.what
+    assert "leave --database out" in problem.mend
+
+
+def test_a_strangers_folder_of_logs_is_not_ours(tmp_path: Path):
+    (tmp_path / "logs").mkdir()
+    with pytest.raises(PreflightError, match="it holds logs"):
+        folder.open_kept(tmp_path)
+
+
+def test_only_a_folder_of_ours_that_nobody_uses_is_removed(tmp_path: Path):
+    data = tmp_path / "data"
+    claimed(data)
+    opened = folder.open_kept(data)
+    with pytest.raises(PreflightError, match="is in use"):
+        folder.remove(data, lambda _: True)
+    opened.close()
+    assert folder.remove(data, lambda _: False) is False
+    assert data.exists()
+    assert folder.remove(data, lambda marker: marker.version == folder.program_version()) is True
+    assert not data.exists()
+
+
+@pytest.mark.parametrize("content", [None, "photo.jpg"])
+def test_what_is_not_ours_is_not_removed(tmp_path: Path, content: str | None):
+    path = tmp_path / "pictures"
+    path.mkdir()
+    if content:
+        (path / content).touch()
+    with pytest.raises(PreflightError, match="no data folder of Tongguan"):
+        folder.remove(path, lambda _: True)
+    assert path.exists()
+
+
+def test_a_folder_in_use_is_known_by_the_process_that_uses_it(tmp_path: Path):
+    (tmp_path / "up.lock").write_text(f"{os.getpid()}\n")
+    assert folder.running_pid(tmp_path) is None  # we are no `up`
+    for command, found in (("up", True), ("test", False)):
+        with subprocess.Popen((sys.executable, "-c", "input()", "services.cli", command), stdin=subprocess.PIPE) as process:
+            (tmp_path / "up.lock").write_text(f"{process.pid}\n")
+            assert (folder.running_pid(tmp_path) == process.pid) is found
+    assert folder.running_pid(tmp_path) is None
+    assert folder.running_pid(tmp_path / "none") is None
 
 
 def test_a_start_that_was_killed_at_once_can_be_repeated(tmp_path: Path):
@@ -79,7 +173,7 @@ def test_a_start_that_was_killed_at_once_can_be_repeated(tmp_path: Path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_a_folder_of_another_user_is_refused(tmp_path: Path):
-    folder.open_kept(tmp_path).close()
+    claimed(tmp_path)
     os.chown(tmp_path / "tongguan.json", 65534, 65534)
     with pytest.raises(PreflightError, match="belongs to user nobody"):
         folder.open_kept(tmp_path)

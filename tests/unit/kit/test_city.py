@@ -95,6 +95,27 @@ def test_a_demo_region_that_is_none(folder: Path):
     assert told(folder) == f"{folder}/city.yaml: demo_regions ['620199'] are not in regions.yaml"
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [
+        ('role: street, region: "620102001"', 'role: street, region: "620199"', "role street in region 620199, which regions.yaml does not have"),
+        ('role: street, region: "620102001"', 'role: street, region: "620102"', "role street in region 620102, which is of level district"),
+        ("departments: [water]", "departments: [air]", "role department for departments ['air'], which city.yaml does not have"),
+        (", departments: [water]", "", "role department, which needs departments"),
+    ],
+)
+def test_a_demo_user_s_grant_that_the_city_cannot_give(folder: Path, before: str, after: str, problem: str):
+    changed(folder / "city.yaml", lambda text: text.replace(before, after, 1))
+    said = told(folder)
+    assert said.startswith(f"{folder}/city.yaml: demo_users: user ")
+    assert said.endswith(f" has the {problem}")
+
+
+def test_a_demo_user_given_twice(folder: Path):
+    changed(folder / "city.yaml", lambda text: text.replace("id: district-620102,", "id: city,"))
+    assert told(folder) == f"{folder}/city.yaml: demo_users: user city is given twice"
+
+
 def test_a_sensor_in_a_region_that_is_none(folder: Path):
     changed(folder / "sensors.yaml", lambda text: text.replace('street: "620102001"', 'street: "620102999"', 1))
     assert set_aside(folder) == f"{folder}/sensors.yaml: sensor lz-water-pipe-01 is in region 620102999, which regions.yaml does not have"

@@ -1,0 +1,10 @@
+#!/bin/sh
+# The role and the database of Tongguan. The image runs it once, when it makes a new cluster.
+# The role may make other roles (the migrations make the one that only reads) and is no superuser.
+set -eu
+password=$(cat "${DATABASE_PASSWORD_FILE:-/run/secrets/database-password}")
+
+psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --set password="$password" --username "${POSTGRES_USER:-postgres}" --dbname postgres <<'SQL'
+create role tongguan login createrole password :'password';
+create database tongguan owner tongguan;
+SQL

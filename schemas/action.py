@@ -1,0 +1,39 @@
+"""What people did of a warning: its own record, beside the warning that rules alone write."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from pydantic import Field
+
+from schemas.base import Code, Frozen, Name, Text, Time
+from schemas.tiers import Tier
+
+
+class Actor(Frozen):
+    """Who did something: a user by id and name as they were then."""
+
+    id: Text
+    name: Name
+
+
+class Acknowledgement(Frozen):
+    """Somebody has taken note of a warning and answers for it."""
+
+    by: Actor
+    at: Time
+    tier: Tier
+    """The tier that they saw; a warning that has become graver since asks for another acknowledgement."""
+    note: Text | None = None
+
+
+class WarningActions(Frozen):
+    """All that was done of a warning, at one revision; a consumer ignores a `rev` that is not newer than the one it has."""
+
+    warning: UUID
+    rev: int = Field(ge=1)
+    street: Code
+    department: Code
+    acknowledged: Acknowledgement | None = None
+    command: UUID
+    """The command that made this revision."""

@@ -1,0 +1,103 @@
+"""Kafka and PostgreSQL of one `up`: embedded ones that it starts, or outside ones that it only uses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from pathlib import Path
+
+from services.cli import folder, layout
+from services.cli.errors import StepError
+from services.cli.outside import Found, shown
+from services.cli.ports import SERVERS, PortPlan
+from services.cli.starting import SERVER_S, TELL_S, Starter, together
+from services.cli.supervisor import ChildSpec, in_thread
+from services.kit import migrations, topics
+from services.kit.embedded import jars, kafka, postgres
+from services.kit.embedded.command import CommandFailedError, run_logged, tail
+
+_DOWNLOAD_HINT = (
+    "Mend the network (a proxy goes into HTTPS_PROXY, its certificates into SSL_CERT_FILE) or name a mirror of Maven Central in "
+    "~/.config/jgo.conf (`[repositories]`, `central = https://…`), then run again: what was fetched is kept"
+)
+
+
+def embedded(kafka_address: str | None, database: str | None) -> list[str]:
+    """Return which servers are embedded when these outside ones are named."""
+    return [name for name, given in zip(SERVERS, (kafka_address, database), strict=True) if not given]
+
+
+class Servers:
+    """Both, wherever they are."""
+
+    def __init__(self, data: Path, plan: PortPlan, found: Found, *, kafka_address: str | None, database: str | None) -> None:
+        self.outside = found
+        self._replication = found.replication
+        self._address = kafka_address
+        self._database = database
+        self._kafka = kafka.KafkaPlan(data / "kafka", plan.kafka, plan.controller, folder.cache())
+        self._postgres = postgres.PostgresPlan(data / "postgres", plan.database)
+
+    @property
+    def embedded(self) -> Collection[str]:
+        """Which of them are ours."""
+        return embedded(self._address, self._database)
+
+    @property
+    def kafka(self) -> str:
+        """The bootstrap servers."""
+        return self._address or self._kafka.bootstrap
+
+    @property
+    def database(self) -> str | None:
+        """The database's address with what it says of a password; None before an embedded one was made."""
+        if self._database:
+            return self._database
+        return postgres.dsn(self._postgres) if self._postgres.folder.exists() else None
+
+    def told(self) -> list[str]:
+        """Say where the outside ones are."""
+        kafka_at = [f"Kafka at {self._address}"] if self._address else []
+        return kafka_at + ([f"database {shown(self._database)}"] if self._database else [])
+
+    async def start(self, starter: Starter) -> None:
+        """Start those that are embedded, until they answer."""
+        works = [self._start_kafka(starter)] if not self._address else []
+        works += [self._start_postgres(starter)] if not self._database else []
+        await together(*works)
+
+    async def prepare(self, starter: Starter) -> None:
+        """Migrate the database, then make the topics."""
+        dsn = self.database or ""
+        await starter.on_server(layout.DATABASE, "migrations", lambda step: in_thread(lambda: migrations.migrate(dsn, step.now)))
+        await starter.on_server(layout.KAFKA, "topics", lambda step: topics.apply(self.kafka, dsn, step.now, replication=self._replication))
+
+    async def _start_postgres(self, starter: Starter) -> None:
+        plan = self._postgres
+        with starter.console.step("PostgreSQL"):
+            command = await postgres.prepare(plan, starter.run)
+            spec = ChildSpec(command, ready=lambda: postgres.ready(plan), before_restart=lambda: postgres.stop_orphans(plan.cluster))
+            await starter.until_ready(starter.keep(spec), SERVER_S)
+            await postgres.make_database(plan)
+
+    async def _start_kafka(self, starter: Starter) -> None:
+        plan = self._kafka
+        if await in_thread(lambda: jars.missing(plan.cache)):
+            await self._fetch_jars(starter)
+        with starter.console.step("Kafka"):
+            command = await kafka.prepare(plan, starter.run)
+            await starter.until_ready(starter.keep(ChildSpec(command, ready=lambda: kafka.ready(plan))), SERVER_S)
+
+    async def _fetch_jars(self, starter: Starter) -> None:
+        command = kafka.fetch_command(self._kafka.cache)
+        log = starter.folder.log(command.name)
+        with starter.console.step("downloading Kafka (43 MB, once)") as step:
+            fetch = asyncio.ensure_future(run_logged(command, log))
+            try:
+                while not (await asyncio.wait({fetch}, timeout=TELL_S))[0]:
+                    step.now(" ".join(tail(log, 1)))
+                fetch.result()
+            except CommandFailedError as error:
+                raise StepError(f"Kafka could not be downloaded. {_DOWNLOAD_HINT}", log, error.tail) from error
+            finally:
+                fetch.cancel()

@@ -1,0 +1,207 @@
+"""SQL of the gateway's own tables: users and their grants, sessions, wrong passwords. Each function works in its caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import asyncpg
+from pydantic import TypeAdapter
+
+from schemas.access import Grant
+from schemas.base import Name
+from services.kit.database import Connection
+
+_GRANTS = TypeAdapter(tuple[Grant, ...])
+
+_USER = """
+select u.id, u.name, u.password, u.provider, u.disabled, u.last_seen, f.locked_until, coalesce(g.grants, '[]') as grants
+from gateway.users u
+left join gateway.failures f on f.subject = 'user/' || u.id
+left join lateral (
+    select jsonb_agg(jsonb_build_object('role', role, 'region', region, 'departments', to_jsonb(departments)) order by place) as grants
+    from gateway.grants where user_id = u.id
+) g on true
+"""
+_SESSION = _USER.replace("select u.id", "select s.digest, s.opened_at, s.seen_at, s.ends_at, u.id") + (
+    "join gateway.sessions s on s.user_id = u.id where s.digest = $1 and s.ends_at > $2 and s.seen_at > $3 and not u.disabled"
+)
+_ALIVE = """
+select s.digest from gateway.sessions s join gateway.users u on u.id = s.user_id
+where s.digest = any($1) and s.ends_at > $2 and s.seen_at > $3 and not u.disabled
+"""
+_SEEN = """
+with seen as (update gateway.sessions set seen_at = $2 where digest = any($1) and seen_at < $3 returning user_id)
+update gateway.users set last_seen = $2 where id in (select user_id from seen)
+"""
+_FAILED = """
+insert into gateway.failures as f (subject, failed, since, locked_until) values ($1, 1, $2, case when $4 <= 1 then $5::timestamptz end)
+on conflict (subject) do update set (failed, since, locked_until) = (
+    select n.failed, n.since, case when n.failed >= $4 then $5::timestamptz end
+    from (select f.since < $3 or f.locked_until <= $2 as over) o
+    cross join lateral (select case when o.over then 1 else f.failed + 1 end as failed, case when o.over then $2 else f.since end as since) n
+)
+returning locked_until is not null
+"""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user as it is kept."""
+
+    id: str
+    name: Name
+    password: str | None
+    provider: str | None
+    disabled: bool
+    last_seen: datetime | None
+    locked_until: datetime | None
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session under way."""
+
+    digest: bytes
+    account: Account
+    seen_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How many wrong passwords lock what, for how long."""
+
+    most: int
+    window: timedelta
+    lock: timedelta
+
+
+# Users
+
+
+async def account(connection: Connection, user: str, *, hold: bool = False) -> Account | None:
+    """Return a user; `hold` keeps others from changing it until the transaction ends."""
+    row = await connection.fetchrow(_USER + " where u.id = $1" + (" for update of u" if hold else ""), user)
+    return _account(row) if row else None
+
+
+async def accounts(connection: Connection) -> list[Account]:
+    """Return all users."""
+    return [_account(row) for row in await connection.fetch(_USER + " order by u.id")]
+
+
+async def known(connection: Connection, users: Iterable[str]) -> set[str]:
+    """Return which of some users there are."""
+    return {row["id"] for row in await connection.fetch("select id from gateway.users where id = any($1)", list(users))}
+
+
+async def add(connection: Connection, user: str, name: Name, now: datetime, *, password: str | None = None, provider: str | None = None) -> bool:
+    """Make a user; False when there is one of that id already, which is left as it is."""
+    made = "insert into gateway.users (id, name, password, provider, made_at) values ($1, $2, $3, $4, $5) on conflict do nothing returning true"
+    return bool(await connection.fetchval(made, user, name.model_dump_json(), password, provider, now))
+
+
+async def change(connection: Connection, user: str, *, name: Name | None = None, password: str | None = None, disabled: bool | None = None) -> None:
+    """Change what is given of a user."""
+    update = "update gateway.users set name = coalesce($2, name), password = coalesce($3, password), disabled = coalesce($4, disabled) where id = $1"
+    await connection.execute(update, user, name and name.model_dump_json(), password, disabled)
+
+
+async def grant(connection: Connection, user: str, grants: Sequence[Grant]) -> None:
+    """Put grants in the place of a user's."""
+    await connection.execute("delete from gateway.grants where user_id = $1", user)
+    rows = [
+        (user, place, one.role.value, one.region, None if one.departments is None else sorted(one.departments)) for place, one in enumerate(grants)
+    ]
+    await connection.executemany("insert into gateway.grants (user_id, place, role, region, departments) values ($1, $2, $3, $4, $5)", rows)
+
+
+# Sessions
+
+
+async def open_session(connection: Connection, digest: bytes, user: str, now: datetime, ends_at: datetime, address: str) -> None:
+    """Open a session of a user."""
+    opened = "insert into gateway.sessions (digest, user_id, opened_at, seen_at, ends_at, address) values ($1, $2, $3, $3, $4, $5)"
+    await connection.execute(opened, digest, user, now, ends_at, address)
+    await connection.execute("update gateway.users set last_seen = $2 where id = $1", user, now)
+
+
+async def session(connection: Connection, digest: bytes, now: datetime, idle: timedelta) -> Opened | None:
+    """Return a session that has not ended."""
+    row = await connection.fetchrow(_SESSION, digest, now, now - idle)
+    return Opened(row["digest"], _account(row), row["seen_at"], row["ends_at"]) if row else None
+
+
+async def alive(connection: Connection, digests: Sequence[bytes], now: datetime, idle: timedelta) -> set[bytes]:
+    """Return which of some sessions have not ended."""
+    return {row["digest"] for row in await connection.fetch(_ALIVE, digests, now, now - idle)}
+
+
+async def seen(connection: Connection, digests: Sequence[bytes], now: datetime, unless_since: datetime) -> None:
+    """Note that sessions are in use, unless that was noted lately."""
+    await connection.execute(_SEEN, digests, now, unless_since)
+
+
+async def end_session(connection: Connection, digest: bytes) -> str | None:
+    """End a session; returns whose it was, None when there was none."""
+    found: str | None = await connection.fetchval("delete from gateway.sessions where digest = $1 returning user_id", digest)
+    return found
+
+
+async def end_sessions(connection: Connection, user: str, *, but: bytes = b"") -> int:
+    """End all sessions of a user, but one; returns how many."""
+    return len(await connection.fetch("delete from gateway.sessions where user_id = $1 and digest <> $2 returning 1", user, but))
+
+
+async def count_sessions(connection: Connection, now: datetime, idle: timedelta) -> int:
+    """Return how many sessions are under way."""
+    count: int = await connection.fetchval("select count(*) from gateway.sessions where ends_at > $1 and seen_at > $2", now, now - idle)
+    return count
+
+
+# Wrong passwords
+
+
+async def locked_until(connection: Connection, subjects: Sequence[str], now: datetime) -> datetime | None:
+    """Return until when one of some subjects is locked, None when none is."""
+    until: datetime | None = await connection.fetchval(
+        "select max(locked_until) from gateway.failures where subject = any($1) and locked_until > $2", subjects, now
+    )
+    return until
+
+
+async def failed(connection: Connection, subject: str, now: datetime, limit: Limit) -> bool:
+    """Count a wrong password; returns whether that locks the subject."""
+    locks: bool = await connection.fetchval(_FAILED, subject, now, now - limit.window, limit.most, now + limit.lock)
+    return locks
+
+
+async def forgive(connection: Connection, subject: str) -> None:
+    """Forget the wrong passwords of a subject."""
+    await connection.execute("delete from gateway.failures where subject = $1", subject)
+
+
+# What has had its time
+
+
+async def tidy(connection: Connection, now: datetime, idle: timedelta, window: timedelta, audit: timedelta) -> None:
+    """Delete sessions that have ended, failures that count no more, and entries of the audit that are older than it is kept."""
+    await connection.execute("delete from gateway.sessions where ends_at <= $1 or seen_at <= $2", now, now - idle)
+    await connection.execute("delete from gateway.failures where since < $2 and coalesce(locked_until, $1) <= $1", now, now - window)
+    await connection.execute("delete from gateway.audit where at < $1", now - audit)
+
+
+def _account(row: asyncpg.Record) -> Account:
+    return Account(
+        id=row["id"],
+        name=Name.model_validate_json(row["name"]),
+        password=row["password"],
+        provider=row["provider"],
+        disabled=row["disabled"],
+        last_seen=row["last_seen"],
+        locked_until=row["locked_until"],
+        grants=_GRANTS.validate_json(row["grants"]),
+    )

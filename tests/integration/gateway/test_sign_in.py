@@ -1,0 +1,305 @@
+"""Signing in and out: sessions and their end, wrong passwords, forged requests."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from argon2 import PasswordHasher
+
+from schemas.audit import AuditEntry
+from schemas.rest import Session, SignIn
+from services.gateway.passwords import AT_A_TIME
+from services.kit.topics import AUDIT
+from tests.integration.gateway.people import Browser, browser, password, set_cookies
+from tests.integration.gateway.session import closed_with, connected, session
+from tests.integration.parts import Servers, Service, Tape, eventually
+from tests.integration.rooms import TOKENS
+from tests.unit.gateway.city import CITY, DISTRICT, STREET
+
+COOKIELESS = {"type": "hello", "protocol": 1}
+
+
+def hello(region: str) -> str:
+    return json.dumps(COOKIELESS | {"region": region})
+
+
+async def audited(pool: asyncpg.Pool, action: str, actor: str) -> list[AuditEntry]:
+    rows = await pool.fetch("select body from gateway.audit order by seq")
+    entries = [AuditEntry.model_validate_json(row["body"]) for row in rows]
+    return [one for one in entries if (one.action, one.actor) == (action, actor)]
+
+
+# In and out
+
+
+async def test_anybody_learns_how_to_sign_in(client: httpx.AsyncClient):
+    told = SignIn.model_validate((await client.get("/v1/sign-in")).json())
+    assert (told.city.zh, told.oidc) == ("试验市", None)
+
+
+async def test_a_password_opens_a_session_and_signing_out_ends_it(gateway: Service, pool: asyncpg.Pool):
+    async with browser(gateway) as one:
+        assert (await one.get("/v1/session")).status_code == 401
+        answer = await one.sign_in("district")
+        assert answer.headers["cache-control"] == "no-store"
+        opened = Session.model_validate((await one.get("/v1/session")).json())
+        assert (opened.user, [region.code for region in opened.regions]) == ("district", [DISTRICT])
+        assert opened.may.model_dump() == {"watch": True, "acknowledge": True, "rules": False, "audit": False, "users": False}
+        assert [each.id for each in opened.departments] == ["d", "e"]
+        assert (await one.get(f"/v1/regions/{DISTRICT}")).status_code == 200
+        cookie = one.cookie
+        assert (await one.ask("DELETE", "/v1/session")).status_code == 204
+        assert not one.client.cookies
+        assert (await one.client.get("/v1/session", headers=cookie)).status_code == 401
+    assert len(await audited(pool, "session.open", "district")) == 1
+    assert [one.region for one in await audited(pool, "session.close", "district")] == [DISTRICT]
+
+
+@pytest.mark.parametrize(("forwarded", "start"), [("http", "tongguan="), ("https", "__Host-tongguan=")])
+async def test_no_script_and_no_other_site_gets_the_cookie(gateway: Service, forwarded: str, start: str):
+    async with browser(gateway) as one:
+        one.client.headers["X-Forwarded-Proto"] = forwarded
+        answer = await one.sign_in("street")
+        (cookie,) = set_cookies(answer)
+        assert cookie.startswith(start)
+        assert {"HttpOnly", "Path=/", "SameSite=lax"} <= set(cookie.split("; "))
+        assert ("Secure" in cookie.split("; ")) is (forwarded == "https")
+        assert "domain" not in cookie.lower()
+        assert ("strict-transport-security" in answer.headers) is (forwarded == "https")
+
+
+async def test_a_cookie_that_came_by_http_opens_nothing_over_https(gateway: Service):
+    """Whoever can answer for us by http could set one."""
+    async with browser(gateway, "street") as one:
+        assert (await one.client.get("/v1/session", headers={"X-Forwarded-Proto": "https"})).status_code == 401
+        https = {**one.cookie, "X-Forwarded-Proto": "https"}
+        async with connected(gateway, additional_headers=https) as socket:
+            await socket.send(hello(STREET))
+            assert await closed_with(socket) == 4401
+
+
+async def test_signing_in_again_ends_the_session_before(gateway: Service):
+    async with browser(gateway, "street") as one:
+        before = one.cookie
+        await one.sign_in("district")
+        assert one.cookie != before
+        async with browser(gateway) as thief:
+            assert (await thief.client.get("/v1/session", headers=before)).status_code == 401
+
+
+@pytest.mark.parametrize("column", ["seen_at = now() - interval '12 hours 1 minute'", "ends_at = now()"])
+async def test_a_session_ends_when_it_is_not_used_and_after_its_longest_time(gateway: Service, pool: asyncpg.Pool, column: str):
+    async with browser(gateway, "field") as one:
+        await pool.execute(f"update gateway.sessions set {column} where user_id = 'field'")
+        assert (await one.get("/v1/session")).status_code == 401
+
+
+async def test_use_keeps_a_session(gateway: Service, pool: asyncpg.Pool):
+    async with browser(gateway, "city") as one:
+        aged = "update gateway.sessions set seen_at = now() - interval '11 hours' where user_id = 'city'"
+        young = "select bool_and(seen_at > now() - interval '1 minute') from gateway.sessions where user_id = 'city'"
+        await pool.execute(aged)
+        assert (await one.get("/v1/session")).status_code == 200
+        assert await pool.fetchval(young)
+        async with connected(gateway, additional_headers=one.cookie) as socket:
+            await socket.send(hello(CITY))
+            await socket.recv()
+            await pool.execute(aged)
+            await eventually(lambda: pool.fetchval(young), "an open socket to count as use")
+
+
+async def test_nothing_that_opens_a_session_is_kept_or_told(gateway: Service, pool: asyncpg.Pool, servers: Servers):
+    tape = await Tape.of(servers.kafka, AUDIT, from_the_start=True)
+    async with browser(gateway, "admin") as one:
+        await one.ask("PATCH", "/v1/users/district-admin", {"password": "another-long-one"})
+        held = [*dict(one.client.cookies).values(), one.session.csrf if one.session else "", password("admin"), "another-long-one"]
+    records = await tape.until(lambda found: [one for one in found if b"user.change" in one.value], "the change on the topic")
+    tables = ("users", "grants", "sessions", "failures", "audit", "outbox")
+    kept = [str(await pool.fetch(f"select * from gateway.{table}")) for table in tables]
+    kept += [gateway.log, *(str((one.key, one.value, one.headers)) for one in records)]
+    assert not [(secret, text[:200]) for secret in held for text in kept if secret in text]
+
+
+# Wrong passwords
+
+
+async def test_why_one_was_not_let_in_is_not_told(gateway: Service, pool: asyncpg.Pool):
+    async with browser(gateway, address="10.9.0.1") as one:
+        await pool.execute("update gateway.users set disabled = true where id = 'nobody'")
+        answers = [await one.sign_in(*each) for each in (("district", "wrong"), ("no-such-user", "wrong"), ("nobody",), ("坏人", "x"))]
+        await pool.execute("update gateway.users set disabled = false where id = 'nobody'")
+        assert {answer.status_code for answer in answers} == {401}
+        assert len({answer.content for answer in answers}) == 1
+        assert answers[0].json()["title"] == "wrong_credentials"
+        assert not one.client.cookies
+    assert [one.reason for one in await audited(pool, "session.refuse", "nobody")] == ["disabled"]
+    assert [one.region for one in await audited(pool, "session.refuse", "no-such-user")] == [None]
+
+
+async def test_a_user_is_locked_after_five_wrong_passwords_from_wherever(gateway: Service, pool: asyncpg.Pool):
+    for at in range(5):
+        async with browser(gateway, address=f"10.9.1.{at}") as one:
+            assert (await one.sign_in("rule-author", "wrong")).status_code == 401
+    async with browser(gateway, address="10.9.1.9") as one:
+        locked = await one.sign_in("rule-author")
+        assert (locked.status_code, locked.json()["title"]) == (429, "locked")
+        assert 800 < int(locked.headers["retry-after"]) <= 900
+        assert (await one.sign_in("street")).status_code == 200
+        await pool.execute("update gateway.failures set locked_until = now() where subject = 'user/rule-author'")
+        assert (await one.sign_in("rule-author", "wrong")).status_code == 401
+        assert (await one.sign_in("rule-author")).status_code == 200
+    assert await pool.fetchval("select count(*) from gateway.failures where subject = 'user/rule-author'") == 0
+    assert [entry.subject for entry in await audited(pool, "session.lock", "system")] == ["user/rule-author"]
+
+
+async def test_an_address_is_locked_whoever_it_tries_to_be(gateway: Service):
+    async with browser(gateway, address="10.9.2.1") as one:
+        for at in range(20):
+            assert (await one.sign_in(f"guess-{at}", "wrong")).status_code == 401
+        assert (await one.sign_in("street")).status_code == 429
+    async with browser(gateway, "street", address="10.9.2.2"):
+        pass
+
+
+async def test_wrong_passwords_long_ago_count_no_more(gateway: Service, pool: asyncpg.Pool):
+    async with browser(gateway, address="10.9.3.1") as one:
+        for _ in range(4):
+            await one.sign_in("auditor", "wrong")
+        await pool.execute("update gateway.failures set since = now() - interval '16 minutes' where subject = 'user/auditor'")
+        assert (await one.sign_in("auditor", "wrong")).status_code == 401
+        assert (await one.sign_in("auditor")).status_code == 200
+
+
+async def test_many_tries_at_once_are_few_tries(gateway: Service):
+    async with browser(gateway, address="10.9.4.1") as one:
+        answers = await asyncio.gather(*(one.sign_in("district-auditor", f"wrong-{at}") for at in range(30)))
+        looked_at = [answer.status_code for answer in answers].count(401)
+        assert 5 <= looked_at <= 5 + AT_A_TIME
+        assert (await one.sign_in("district-auditor")).status_code == 429
+
+
+async def test_a_password_is_hashed_anew_when_that_costs_otherwise_now(gateway: Service, pool: asyncpg.Pool):
+    old = PasswordHasher(time_cost=2, memory_cost=8192).hash(password("other-district"))
+    await pool.execute("update gateway.users set password = $1 where id = 'other-district'", old)
+    for _ in range(2):
+        async with browser(gateway, "other-district"):
+            kept = await pool.fetchval("select password from gateway.users where id = 'other-district'")
+            assert kept != old
+            assert "m=8192,t=1," in kept
+
+
+# Forged requests
+
+
+@pytest.fixture
+async def signed_in(gateway: Service) -> Any:
+    async with browser(gateway, "admin") as one:
+        yield one
+
+
+async def test_a_change_needs_the_token_of_its_session(gateway: Service, signed_in: Browser):
+    async with browser(gateway, "city") as other:
+        assert other.session is not None
+        for token in (None, "", "x", other.session.csrf):
+            headers = {} if token is None else {"X-CSRF-Token": token}
+            answer = await signed_in.client.delete("/v1/session", headers=headers)
+            assert (answer.status_code, answer.json()["title"]) == (403, "forged")
+    assert (await signed_in.get("/v1/session")).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1"])
+async def test_pages_of_another_origin_change_nothing(gateway: Service, signed_in: Browser, origin: str):
+    answer = await signed_in.ask("DELETE", "/v1/session", Origin=origin)
+    assert (answer.status_code, answer.json()["title"]) == (403, "forged")
+    answer = await signed_in.client.post("/v1/session", json={"user": "city", "password": password("city")}, headers={"Origin": origin})
+    assert answer.status_code == 403
+    assert (await signed_in.get("/v1/session")).json()["user"] == "admin"
+    assert (await signed_in.ask("DELETE", "/v1/session", Origin=gateway.url)).status_code == 204
+
+
+async def test_a_form_of_another_page_signs_nobody_in(gateway: Service):
+    async with browser(gateway) as one:
+        body = json.dumps({"user": "city", "password": password("city")})
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+            assert (await one.client.post("/v1/session", content=body, headers={"Content-Type": kind})).status_code == 422
+
+
+async def test_a_machine_needs_no_csrf_token(client: httpx.AsyncClient):
+    body = {"name": "hand", "minutes": 5, "warnings": []}
+    answer = await client.post(f"/v1/regions/{STREET}/mutes", json=body, headers={"Authorization": f"Bearer {TOKENS[STREET]}"})
+    assert answer.status_code == 204
+
+
+async def test_a_body_without_end_is_refused(client: httpx.AsyncClient):
+    async def endless() -> Any:
+        for _ in range(100):
+            yield b"x" * 4096
+
+    for content in (b"x" * 70_000, endless()):
+        answer = await client.post("/v1/session", content=content, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+
+
+# The end of a session is the end of its sockets
+
+
+Ending = Callable[[Browser, Browser, asyncpg.Pool], Awaitable[Any]]
+ENDINGS: dict[str, Ending] = {
+    "signing out": lambda one, _, __: one.ask("DELETE", "/v1/session"),
+    "a new password": lambda _, admin, __: admin.ask("PATCH", "/v1/users/street", {"password": password("street")}),
+    "being disabled": lambda _, admin, __: admin.ask("PATCH", "/v1/users/street", {"disabled": True}),
+    "other grants": lambda _, admin, __: admin.ask("PATCH", "/v1/users/street", {"grants": [{"role": "street", "region": STREET}]}),
+    "its longest time": lambda _, __, pool: pool.execute("update gateway.sessions set ends_at = now() where user_id = 'street'"),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_a_session_that_ends_takes_its_sockets_along(gateway: Service, pool: asyncpg.Pool, ending: str):
+    async with browser(gateway, "street") as one, browser(gateway, "admin") as admin, session(gateway, STREET) as machine:
+        async with (
+            connected(gateway, additional_headers=one.cookie) as first,
+            connected(gateway, additional_headers=one.cookie) as second,
+            connected(gateway, additional_headers=admin.cookie) as foreign,
+        ):
+            for socket in (first, second):
+                await socket.send(hello(STREET))
+                assert json.loads(await socket.recv())["region"]["code"] == STREET
+            await foreign.send(hello(STREET))
+            assert await closed_with(foreign) == 4403
+            await ENDINGS[ending](one, admin, pool)
+            assert [await closed_with(first), await closed_with(second)] == [4401, 4401]
+        await machine.until(lambda each: each.heartbeat, "a heartbeat, for a machine is not concerned")
+        await admin.ask("PATCH", "/v1/users/street", {"disabled": False})
+
+
+async def test_who_shows_neither_token_nor_cookie_is_not_let_in(gateway: Service):
+    for headers in ({}, {"Cookie": "tongguan=x"}, {"Cookie": "tongguan="}, {"Cookie": ";;=;"}):
+        async with connected(gateway, additional_headers=headers) as socket:
+            await socket.send(hello(STREET))
+            assert await closed_with(socket) == 4401
+
+
+# The users to begin with
+
+
+async def test_the_users_to_begin_with_are_made_once_and_never_changed(
+    gateway: Service, environment: dict[str, str], pool: asyncpg.Pool, start: Callable[..., Service], tmp_path: Path
+):
+    changed = tmp_path / "secrets.json"
+    told = json.loads(Path(environment["TONGGUAN_SECRETS"]).read_text())
+    told["users"] = [one | {"password": "something-quite-else"} for one in told["users"]]
+    told["users"].append({"id": "new", "name": told["users"][0]["name"], "password": password("new"), "grants": []})
+    changed.write_text(json.dumps(told))
+    second = start("gateway", **environment | {"TONGGUAN_SECRETS": str(changed)})
+    await second.ready()
+    for user in ("city", "new"):
+        async with browser(second, user):
+            pass
+    assert len([one for one in await audited(pool, "user.create", "system") if one.subject == "user/city"]) == 1

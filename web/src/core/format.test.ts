@@ -1,0 +1,80 @@
+import { afterEach, expect, it } from "vitest";
+import { age, clearsText, clockTime, dwellText, fullTime, instant, limitText, number, quantity, span, unit, useZone, zone } from "./format";
+import { hasWords, language, t } from "./words";
+
+const NOON = Date.parse("2026-11-22T04:00:00Z");
+
+afterEach(() => {
+  language.value = "zh";
+});
+
+it("times are the city's, wherever the screen stands", () => {
+  useZone("Asia/Shanghai");
+  expect(clockTime(NOON)).toBe("12:00:00");
+  expect(clockTime(NOON - 86_400_000, NOON)).toBe("11-21 12:00:00");
+  expect(fullTime(NOON)).toBe("2026-11-22 12:00:00");
+  expect(zone(NOON)).toBe("UTC+08:00");
+  useZone("Asia/Kathmandu");
+  expect([clockTime(NOON), zone(NOON)]).toEqual(["09:45:00", "UTC+05:45"]);
+  useZone("Asia/Shanghai");
+});
+
+it("a zone that the browser does not know changes nothing", () => {
+  useZone("Asia/Shanghai");
+  const complain = console.warn;
+  console.warn = () => undefined;
+  useZone("Mars/Olympus");
+  console.warn = complain;
+  expect(clockTime(NOON)).toBe("12:00:00");
+});
+
+it("no time is no time", () => {
+  expect([clockTime(NaN), fullTime(NaN), age(NaN, NOON)]).toEqual(["--:--:--", "—", "—"]);
+});
+
+it("microseconds are kept", () => {
+  expect(instant("2026-11-22T08:00:00.123456Z") - instant("2026-11-22T08:00:00.123Z")).toBeCloseTo(0.456, 3);
+});
+
+it.each([
+  [59_999, "59 秒"],
+  [60_000, "1 分 0 秒"],
+  [3_600_000, "1 小时 0 分"],
+  [90_000_000, "1 天 1 小时"],
+  [-5, "0 秒"],
+])("%i ms last %s", (ms, words) => {
+  expect(span(ms)).toBe(words);
+});
+
+it("ages are told, and what is ahead of the server is said to be", () => {
+  expect(age(NOON - 3000, NOON)).toBe("3 秒前");
+  expect(age(NOON + 1500, NOON)).toBe("0 秒前");
+  expect(age(NOON + 5000, NOON)).toBe("超前 5 秒");
+  language.value = "en";
+  expect(age(NOON - 3000, NOON)).toBe("3 s ago");
+});
+
+it.each([["mg/m3", "mg/m³"], ["Cel", "℃"], ["ug/m3", "µg/m³"], ["%{LEL}", "% LEL"], ["[pH]", "pH"], ["1", ""], ["L/s", "L/s"]])("%s is written %s", (code, written) => {
+  expect(unit(code)).toBe(written);
+});
+
+it("numbers have six digits at most, and no unit leaves no gap", () => {
+  expect([number(123456.789), quantity(7, "1"), quantity(1234.5, "L/s")]).toEqual(["123,457", "7", "1,234.5 L/s"]);
+});
+
+it("limits say their side, and what clears them the other", () => {
+  const below = { direction: "below", limit: 8, clears_at: 10, unit: "L/s" } as const;
+  expect([limitText(below), clearsText(below)]).toEqual(["≤ 8 L/s", "≥ 10 L/s"]);
+  const above = { direction: "above", limit: 50, clears_at: null, unit: "mg/m3" } as const;
+  expect([limitText(above), clearsText(above)]).toEqual(["≥ 50 mg/m³", "—"]);
+});
+
+it("dwells are told as they were asked for", () => {
+  expect(dwellText({ readings: 3, dwell_s: null })).toBe("连续 3 个读数");
+  expect(dwellText({ readings: null, dwell_s: 120 })).toBe("持续 2 分 0 秒");
+  expect(dwellText({ readings: 1, dwell_s: null })).toBe("首个读数即判定");
+});
+
+it("a word that is not known stands as it is", () => {
+  expect([t("retracted"), t("toString"), hasWords("toString")]).toEqual(["retracted", "toString", false]);
+});

@@ -1,0 +1,28 @@
+// The first question to the gateway: who is signed in? It is asked until it is answered.
+
+import { shallowRef } from "vue";
+import { resume } from "./session";
+
+const AGAIN_MS = 2000;
+
+/** Since when (monotonic) the gateway does not answer the first question; null while it does or has. */
+export const unreachableSince = shallowRef<number | null>(null);
+
+async function asked(): Promise<void> {
+  for (;;) {
+    try {
+      await resume();
+      unreachableSince.value = null;
+      return;
+    } catch (error) {
+      console.warn("the gateway does not say who is signed in", error);
+      unreachableSince.value ??= performance.now();
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+  }
+}
+
+let answer: Promise<void> | null = null;
+
+/** Resolves when it is known whether somebody is signed in. */
+export const resumed = (): Promise<void> => (answer ??= asked());

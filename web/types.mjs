@@ -1,0 +1,64 @@
+// Makes `src/schema/index.ts` from the JSON Schemas of `schemas/json`; with `--check` it only says whether that file is as it should be.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { compile } from "json-schema-to-typescript";
+
+const FROM = new URL("../schemas/json/", import.meta.url);
+const TO = new URL("src/schema/index.ts", import.meta.url);
+const HEADER = "// Made by `npm run types` from schemas/json; do not edit.\n\n";
+
+/** What pages are told: of these every field is there, for the server writes defaults out. */
+const TOLD = ["live.Snapshot", "live.Delta", "live.Heartbeat", "rest.SignIn", "rest.Session", "rest.RegionMap", "rest.WarningStory", "rest.User", "audit.AuditEntry"];
+
+/** What pages say: fields with defaults may be left out. */
+const SAID = ["live.Hello", "rest.Credentials", "rest.Note", "rest.Mute", "rest.NewUser", "rest.UserChange"];
+
+/** Two models have this name; the frame of the live protocol is called otherwise here. */
+const RENAMED = { "live.Heartbeat": "LiveHeartbeat" };
+
+/** What the generator says of the bundle that it was given, which is ours alone. */
+const BUNDLE = /export interface Bundle \{\s*\}\n/;
+const REFERENCES = [/ +\*\s*\n +\* This interface was referenced by .*\n +\* via the .*\n/g, /^ *\/\*\*\n *\* This interface was referenced by .*\n *\* via the .*\n *\*\/\n/gm];
+
+const read = (name) => JSON.parse(readFileSync(new URL(`${name}.json`, FROM), "utf-8"));
+
+/** Titles of fields would become types of their own; only those of whole models are wanted. */
+function withoutFieldTitles(schema) {
+  if (Array.isArray(schema)) return schema.map(withoutFieldTitles);
+  if (schema === null || typeof schema !== "object") return schema;
+  return Object.fromEntries(
+    Object.entries(schema)
+      .filter(([key, value]) => key !== "title" || typeof value !== "string")
+      .map(([key, value]) => [key, withoutFieldTitles(value)]),
+  );
+}
+
+function model(schema, told) {
+  const { $defs: _, $id: __, $schema: ___, ...own } = withoutFieldTitles(schema);
+  return told && own.properties ? { ...own, required: Object.keys(own.properties) } : own;
+}
+
+function collect() {
+  const models = {};
+  for (const [names, told] of [[SAID, false], [TOLD, true]]) {
+    for (const name of names) {
+      const schema = read(name);
+      for (const [inner, definition] of Object.entries(schema.$defs ?? {})) models[inner] = model(definition, true);
+      models[RENAMED[name] ?? name.split(".")[1]] = model(schema, told);
+    }
+  }
+  return models;
+}
+
+async function make() {
+  const bundle = { $defs: collect(), type: "object", additionalProperties: false };
+  const text = await compile(bundle, "Bundle", { bannerComment: "", unreachableDefinitions: true, maxItems: -1, style: { printWidth: 150 } });
+  return HEADER + REFERENCES.reduce((kept, reference) => kept.replaceAll(reference, ""), text.replace(BUNDLE, ""));
+}
+
+const made = await make();
+if (!process.argv.includes("--check")) writeFileSync(TO, made);
+else if (readFileSync(TO, "utf-8") !== made) {
+  console.error("src/schema/index.ts differs from schemas/json: run `npm run types`");
+  process.exit(1);
+}
