@@ -39,6 +39,13 @@ class Credentials(Frozen):
     password: str = Field(min_length=1, max_length=256)
 
 
+class OwnPassword(Frozen):
+    """A local user's own password, to be changed by who knows the present one."""
+
+    present: str = Field(min_length=1, max_length=256)
+    new: str = Field(min_length=12, max_length=256)
+
+
 class May(Frozen):
     """What the user may do somewhere; the server decides again each time."""
 

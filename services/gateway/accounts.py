@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from schemas.access import Grant
 from schemas.base import Name
 from schemas.regions import RegionTree
-from schemas.rest import Credentials, NewUser, UserChange
+from schemas.rest import Credentials, NewUser, OwnPassword, UserChange
 from services.gateway import store
 from services.gateway.audit import Audit
 from services.gateway.credentials import FirstUser
@@ -90,27 +90,28 @@ class Accounts:
         Raises `Locked` before any password is looked at, `WrongCredentials`, `Overloaded`, `Unavailable`.
         Tries that are under way together may exceed the limits by as many as are looked at a time.
         """
-        async with self._passwords.slot():
-            account = await self._unlocked(credentials.user, address)
-            checked = await self._passwords.check(account.password if account else None, credentials.password)
-            if account is None or account.disabled or not checked.right:
-                region = self._home(account)
-                reason = "disabled" if account and checked.right else "wrong_credentials"
-                await self._wrong(Act(credentials.user, "session.refuse", f"user/{credentials.user}", address, region, reason))
-                raise WrongCredentials("no such user, or another password")
+        account, better = await self._proven(credentials, address)
 
         async def commit() -> SignedIn:
             async with self._pool.acquire() as connection, connection.transaction():
                 present = await store.account(connection, account.id, hold=True)
                 if present is None or present.disabled or present.password != account.password:
                     raise WrongCredentials("no such user, or another password")
-                if checked.better is not None:
-                    await store.change(connection, account.id, password=checked.better)
+                if better is not None:
+                    await store.change(connection, account.id, password=better)
                 await store.forgive(connection, f"user/{account.id}")
                 return await self._opened(connection, present, address, replaces)
 
         signed_in = await database.once(commit, what="sign in")
         return self._welcome(signed_in)
+
+    async def change_own_password(self, user: str, wanted: OwnPassword, address: str, keep: bytes) -> None:
+        """Change a local user's password, by who knows the present one; all sessions end but the one to `keep`.
+
+        A wrong one counts as at the sign-in, whose errors it raises; `Conflict` when the user was changed meanwhile.
+        """
+        account, _ = await self._proven(Credentials(user=user, password=wanted.present), address)
+        await self.change(account, UserChange(password=wanted.new), user, address, keep)
 
     async def vouched_for(self, user: str, name: Name, grants: Sequence[Grant], *, provider: str, address: str, replaces: str | None) -> SignedIn:
         """Open a session for a user whom a provider vouches for; name and grants are kept as it says them now.
@@ -271,6 +272,18 @@ class Accounts:
         return changed
 
     # -- within a transaction
+
+    async def _proven(self, credentials: Credentials, address: str) -> tuple[store.Account, str | None]:
+        """Return whose password it is, and a better hash of it where there should be one. Raises as `sign_in` does."""
+        async with self._passwords.slot():
+            account = await self._unlocked(credentials.user, address)
+            checked = await self._passwords.check(account.password if account else None, credentials.password)
+            if account is None or account.disabled or not checked.right:
+                region = self._home(account)
+                reason = "disabled" if account and checked.right else "wrong_credentials"
+                await self._wrong(Act(credentials.user, "session.refuse", f"user/{credentials.user}", address, region, reason))
+                raise WrongCredentials("no such user, or another password")
+            return account, checked.better
 
     async def _unlocked(self, user: str, address: str) -> store.Account | None:
         """Return who wants to sign in, None when there is none of that id; raises `Locked`."""

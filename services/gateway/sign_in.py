@@ -6,9 +6,9 @@ from importlib import metadata
 
 from fastapi import APIRouter, Request, Response
 
-from schemas.rest import Credentials, May, Provider, Session, SignIn
+from schemas.rest import Credentials, May, OwnPassword, Provider, Session, SignIn
 from services.gateway.accounts import SignedIn
-from services.gateway.domain.access import Capability, Scope
+from services.gateway.domain.access import Capability, Scope, digest
 from services.gateway.domain.view import live_region
 from services.gateway.http import Browser, From, Sources, address, drop_session, session_cookie, set_session
 
@@ -44,6 +44,12 @@ async def close_session(signed_in: Browser, request: Request, response: Response
     """End the session."""
     await sources.accounts.sign_out(signed_in.id, address(request))
     drop_session(request, response)
+
+
+@routes.put("/session/password", status_code=204, summary="Change one's own password")
+async def change_password(wanted: OwnPassword, signed_in: Browser, request: Request, sources: From) -> None:
+    """Change the password of a local user who knows the present one; their other sessions end."""
+    await sources.accounts.change_own_password(signed_in.principal.id, wanted, address(request), digest(signed_in.id))
 
 
 def _session(signed_in: SignedIn, sources: Sources) -> Session:

@@ -60,6 +60,8 @@ def grant_problem(grant: Grant, place: CityFolder) -> str | None:
         return f"role {grant.role} for departments {unknown}, which city.yaml does not have"
     if grant.role is Role.DEPARTMENT and not grant.departments:
         return f"role {grant.role}, which needs departments"
+    if grant.role is Role.AUDITOR and grant.departments is not None:
+        return f"role {grant.role} for some departments: entries of the audit do not say whose they are, so leave departments out"
     return None
 
 

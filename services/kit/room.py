@@ -97,11 +97,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 @contextlib.asynccontextmanager
-async def opened(name: str, settings: CommonSettings, admin_port: int, stop: asyncio.Event, *, role: str | None = None) -> AsyncIterator[Room]:
-    """Open a room: its admin port answers at once, then Kafka and PostgreSQL are waited for. On leaving, its tasks are cancelled.
-
-    `role` is the database role that its sessions take.
-    """
+async def opened(name: str, settings: CommonSettings, admin_port: int, stop: asyncio.Event) -> AsyncIterator[Room]:
+    """Open a room: its admin port answers at once, then Kafka and PostgreSQL are waited for. On leaving, its tasks are cancelled."""
     clock = SystemClock()
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
@@ -117,7 +114,7 @@ async def opened(name: str, settings: CommonSettings, admin_port: int, stop: asy
             tasks.create_task(http.serve(http.admin(health, registry), host=settings.admin_bind, port=admin_port, stop=asyncio.Event())),
             tasks.create_task(_turn(loop_turns)),
         ]
-        connected = await until_stopped(_connect(settings, registry, role), stop)
+        connected = await until_stopped(_connect(settings, registry), stop)
         if connected is None:
             for task in running:
                 task.cancel()
@@ -142,8 +139,8 @@ async def opened(name: str, settings: CommonSettings, admin_port: int, stop: asy
             pool.terminate()
 
 
-async def _connect(settings: CommonSettings, registry: CollectorRegistry, role: str | None) -> tuple[database.Pool, Producer]:
-    pool = await database.open_pool(settings.database, role=role)
+async def _connect(settings: CommonSettings, registry: CollectorRegistry) -> tuple[database.Pool, Producer]:
+    pool = await database.open_pool(settings.database)
     producer = Producer(settings.kafka, registry)
     wait = 0.2
     while True:

@@ -43,6 +43,18 @@ async def test_pages_of_others_are_not_opened(stage: Stage, open_page: Opener) -
         await expect(page.locator("h1")).to_have_text("你的账户没有可以打开的区域。")
 
 
+async def test_part_that_is_gone_since_an_upgrade_is_said(stage: Stage, open_page: Opener) -> None:
+    stage.guest = "shen"
+    async with open_page(f"{stage.url}/#/nothing", tolerate="Failed to load resource") as page:
+        await expect(page.locator("h1")).to_have_text("你的账户没有可以打开的区域。")
+        await page.route("**/assets/Audit*", lambda route: route.abort())
+        await page.evaluate("location.hash = '#/audit'")
+        await expect(page.locator('.banners [data-key="broken"]')).to_contain_text("可能已有新版本")
+        await page.unroute("**/assets/Audit*")
+        await page.get_by_role("button", name="刷新页面").click()
+        await expect(page.locator("h1")).to_have_text("审计记录")
+
+
 async def test_audit_is_newest_first_and_goes_back(stage: Stage, open_page: Opener) -> None:
     stage.guest = "shen"
     now = stage.now()

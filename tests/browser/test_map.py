@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import math
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -93,10 +94,19 @@ async def colour(page: Page, at: tuple[float, float]) -> Colour:
     return Colour(*means)
 
 
+async def until(page: Page, is_so: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(READY_MS / 1000):
+        while not await is_so():
+            await page.wait_for_timeout(100)
+
+
 async def turns(page: Page, code: str, is_right: Callable[[Colour], bool]) -> None:
-    """Wait until a region has a colour; the test's time-out ends it."""
-    while not is_right(await colour(page, await spot(page, code))):
-        await page.wait_for_timeout(100)
+    """Wait until a region has a colour."""
+
+    async def right() -> bool:
+        return is_right(await colour(page, await spot(page, code)))
+
+    await until(page, right)
 
 
 def reddish(seen: Colour) -> bool:
@@ -138,10 +148,13 @@ async def test_a_warned_sensor_opens_its_warning(city: Stage, open_page: Opener)
         told = await page.evaluate("(code) => fetch(`/v1/regions/${code}/map`).then((answer) => answer.json())", CITY)
         longitude, latitude = next(one["properties"]["label"] for one in told["features"] if one["properties"]["code"] == DISTRICT)
         place = west[0] + (103.6 - longitude) * degree, west[1] - (36.4 - latitude) * degree / math.cos(math.radians(36.25))
-        while "一号计量区" not in "".join(await page.locator(".region-map .told").all_inner_texts()):
+
+        async def named() -> bool:
             await page.mouse.move(place[0] + 40, place[1])
             await page.mouse.move(*place)
-            await page.wait_for_timeout(100)
+            return "一号计量区" in "".join(await page.locator(".region-map .told").all_inner_texts())
+
+        await until(page, named)
         await page.mouse.click(*place)
         await expect(page).to_have_url(city.at(CITY, 1))
 
@@ -199,8 +212,11 @@ async def test_closer_and_back_again(city: Stage, open_page: Opener) -> None:
         shown = await drawn(page)
         at_first = await spot(page, DISTRICT)
         await shown.get_by_role("button", name="放大").click()
-        while (await spot(page, DISTRICT))[0] > at_first[0] - 60:
-            await page.wait_for_timeout(100)
+
+        async def nearer() -> bool:
+            return (await spot(page, DISTRICT))[0] < at_first[0] - 60
+
+        await until(page, nearer)
         await shown.get_by_role("button", name="显示全图").click()
         assert await spot(page, DISTRICT) == pytest.approx(at_first, abs=2)
 

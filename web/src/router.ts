@@ -4,7 +4,7 @@ import { createRouter, createWebHashHistory } from "vue-router";
 import Nothing from "./pages/Nothing.vue";
 import Region from "./pages/Region.vue";
 import SignIn from "./pages/SignIn.vue";
-import { resumed } from "./state/boot";
+import { broken, resumed } from "./state/boot";
 import { destination, home } from "./state/places";
 import { session } from "./state/session";
 
@@ -29,4 +29,10 @@ router.beforeEach(async (to) => {
   if (to.name === "sign-in") return destination(of, to.query["to"]);
   const may = to.meta["may"] as "audit" | "users" | undefined;
   return may === undefined || of.may[may] ? true : { name: "nothing" };
+});
+
+// No reload of itself: while the gateway is lost, that would take away what is still shown.
+router.onError((error) => {
+  console.warn("a page could not be opened", error);
+  broken.value = true;
 });

@@ -303,3 +303,24 @@ async def test_the_users_to_begin_with_are_made_once_and_never_changed(
         async with browser(second, user):
             pass
     assert len([one for one in await audited(pool, "user.create", "system") if one.subject == "user/city"]) == 1
+
+
+async def test_who_knows_their_password_changes_it_and_their_other_sessions_end(gateway: Service, pool: asyncpg.Pool):
+    old, new = password("changing"), "another-long-one"
+    made = {"id": "changing", "name": {"zh": "改", "en": "C"}, "password": old, "grants": [{"role": "street", "region": STREET}]}
+    async with browser(gateway, "admin") as admin, browser(gateway) as here, browser(gateway) as elsewhere:
+        assert (await admin.ask("POST", "/v1/users", made)).is_success
+        for each in (here, elsewhere):
+            assert (await each.sign_in("changing", old)).status_code == 200
+        wrong = await here.ask("PUT", "/v1/session/password", {"present": "not this one", "new": new})
+        assert (wrong.status_code, wrong.json()["title"]) == (401, "wrong_credentials")
+        assert (await here.ask("PUT", "/v1/session/password", {"present": old, "new": "short"})).status_code == 422
+        assert (await here.client.put("/v1/session/password", json={"present": old, "new": new})).status_code == 403
+        assert (await here.ask("PUT", "/v1/session/password", {"present": old, "new": new})).status_code == 204
+        assert (await here.get("/v1/session")).status_code == 200
+        assert (await elsewhere.get("/v1/session")).status_code == 401
+        assert (await elsewhere.sign_in("changing", old)).status_code == 401
+        assert (await elsewhere.sign_in("changing", new)).status_code == 200
+    assert len(await audited(pool, "user.change", "changing")) == 1
+    entries = [row["body"] for row in await pool.fetch("select body::text from gateway.audit")]
+    assert not any(secret in body for body in entries for secret in (old, new))

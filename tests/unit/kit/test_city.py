@@ -102,6 +102,11 @@ def test_a_demo_region_that_is_none(folder: Path):
         ('role: street, region: "620102001"', 'role: street, region: "620102"', "role street in region 620102, which is of level district"),
         ("departments: [water]", "departments: [air]", "role department for departments ['air'], which city.yaml does not have"),
         (", departments: [water]", "", "role department, which needs departments"),
+        (
+            'role: auditor, region: "620100"',
+            'role: auditor, region: "620100", departments: [water]',
+            "role auditor for some departments: entries of the audit do not say whose they are, so leave departments out",
+        ),
     ],
 )
 def test_a_demo_user_s_grant_that_the_city_cannot_give(folder: Path, before: str, after: str, problem: str):

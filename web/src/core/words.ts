@@ -112,6 +112,7 @@ const WORDS: Record<string, Pair> = {
   why4400: ["网关不接受本页的协议版本，页面可能已过期：请刷新页面。（4400）", "The gateway refuses this page's version of the protocol; the page may be outdated: reload it. (4400)"],
   why4403: ["你无权查看区域 {x}。（4403）", "You may not see region {x}. (4403)"],
   stay: ["仍停留在 {x}。", "You are still in {x}."],
+  pageBroken: ["页面没有加载成功：可能已有新版本，或者连不上网关。", "The page could not be loaded: there may be a newer version, or the gateway cannot be reached."],
   reload: ["刷新页面", "Reload"],
   toOwn: ["打开我的区域", "Open my region"],
 

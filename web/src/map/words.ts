@@ -14,7 +14,6 @@ const WORDS = {
   arranged: ["{n} 个传感器画在所属区域的示意形状内，不在真实位置", "{n} sensors are drawn inside their region's schematic shape, at no true place"],
   crowded: ["{n} 个传感器未画出，进入所在街镇可见", "{n} sensors are not drawn: open their street to see them"],
   unplaced: ["{n} 个传感器没有坐标，未画出", "{n} sensors have no coordinates and are not drawn"],
-  plain: ["未使用 WebGL", "without WebGL"],
   closer: ["放大", "Zoom in"],
   farther: ["缩小", "Zoom out"],
   whole: ["显示全图", "Show all"],

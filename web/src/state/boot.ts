@@ -8,6 +8,9 @@ const AGAIN_MS = 2000;
 /** Since when (monotonic) the gateway does not answer the first question; null while it does or has. */
 export const unreachableSince = shallowRef<number | null>(null);
 
+/** Whether a part of the page could not be fetched: after an upgrade the parts of the page before are gone. */
+export const broken = shallowRef(false);
+
 async function asked(): Promise<void> {
   for (;;) {
     try {
