@@ -106,8 +106,9 @@ class WarningStory(Frozen):
     period_s: int
     unit: Text
     points: tuple[Point, ...]
-    """Of the deciding series, from before the beginning until after the end; thinned out evenly when there are too many."""
+    """Of the deciding series, from before the beginning until after the end; of a warning that lasts for hours only around its beginning, its decision and its end."""
     thinned: bool
+    """There are more than `points` has: of many the lowest and highest of each part are kept."""
     rule: Rule | None
 
 

@@ -31,7 +31,7 @@ class Change(StrEnum):
     RULE_CHANGED = "rule_changed"
     """The rule's meaning was changed, or it no longer applies to the sensor."""
     SENSOR_MOVED = "sensor_moved"
-    """The sensor now belongs to another street."""
+    """The sensor now belongs to another street or another department."""
 
 
 class Evidence(Frozen):

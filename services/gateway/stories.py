@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -12,8 +13,8 @@ from fastapi import APIRouter, Body, Response
 from schemas.action import Actor, WarningActions
 from schemas.command import Acknowledge
 from schemas.envelope import EventType, to_headers
-from schemas.rest import Mute, Note, RegionMap, WarningStory
-from schemas.rule import Rule
+from schemas.rest import Mute, Note, Point, RegionMap, WarningStory
+from schemas.rule import Applies, Rule
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.gateway.domain.access import Capability, Scope
 from services.gateway.errors import NotFound
@@ -27,8 +28,10 @@ ANSWER_S = 2.0
 BEFORE = timedelta(minutes=30)
 """What led to a warning stands in the half hour before it; of longer periods in sixty of them."""
 AFTER = timedelta(minutes=10)
+LONGEST = timedelta(hours=6)
+"""Of a warning that lasts longer its beginning, its decision and its end are shown: months of readings would be read for a line of pixels."""
 POINTS = 2_000
-"""More than a chart has pixels."""
+"""More than a chart has pixels; of each of the parts shown."""
 
 routes = APIRouter(prefix="/v1")
 
@@ -46,8 +49,12 @@ async def story(warning: UUID, scope: Reader, sources: From) -> WarningStory:
     revisions = await _revisions(warning, scope, sources)
     newest = revisions[-1]
     evidence = newest.evidence
-    since, until = around(newest, sources.clock.now())
-    points, total = await sources.reads.series(newest, since, until, POINTS)
+    points: list[Point] = []
+    there = 0
+    parts = around(newest, sources.clock.now())
+    for since, until in parts:
+        found, total = await sources.reads.series(newest, since, until, POINTS)
+        points, there = [*points, *found], there + total
     return WarningStory(
         revisions=tuple(revisions),
         metric=evidence.metric,
@@ -55,7 +62,7 @@ async def story(warning: UUID, scope: Reader, sources: From) -> WarningStory:
         period_s=evidence.period_s,
         unit=evidence.unit,
         points=tuple(points),
-        thinned=total > len(points),
+        thinned=there > len(points) or len(parts) > 1,
         rule=rule_of(newest, sources.rules.get(newest.rule)),
     )
 
@@ -90,16 +97,41 @@ async def mute(code: str, asked: Mute, scope: Reader, audited: Audited) -> None:
     await audited.done("screen.mute", f"region/{code}", region=code, detail=named | some)
 
 
-def around(warning: Warning, now: datetime) -> tuple[datetime, datetime]:
-    """Return from when to when the values tell of a warning."""
-    before = max(BEFORE, timedelta(seconds=60 * warning.evidence.period_s))
-    until = now if warning.cleared_at is None else warning.cleared_at + AFTER
-    return min(warning.began_at, warning.evidence.observed_at) - before, until
+def around(warning: Warning, now: datetime) -> list[tuple[datetime, datetime]]:
+    """Return from when to when the values tell of a warning: one part, or of a long one up to three that do not overlap, in order."""
+    evidence = warning.evidence
+    before = max(BEFORE, timedelta(seconds=60 * evidence.period_s))
+    longest = max(LONGEST, 4 * before)
+    begin = min(warning.began_at, evidence.observed_at) - before
+    end = max(begin, now if warning.cleared_at is None else warning.cleared_at + AFTER)
+    if end - begin <= longest:
+        return [(begin, end)]
+    third = longest / 3
+    decided = evidence.observed_at - third / 2
+    parts = [(begin, begin + third), (decided, decided + third), (end - third, end)]
+    return _joined(sorted((max(since, begin), min(until, end)) for since, until in parts))
+
+
+def _joined(parts: Sequence[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """Return parts in order with those that meet made one, the others as they are."""
+    joined = [parts[0]]
+    for since, until in parts[1:]:
+        last = joined[-1]
+        if since <= last[1]:
+            joined[-1] = (last[0], max(last[1], until))
+        else:
+            joined.append((since, until))
+    return joined
 
 
 def rule_of(warning: Warning, rule: Rule | None) -> Rule | None:
-    """Return the rule in force when it still means what it meant when it raised the warning: its limits are drawn beside the values."""
-    return rule if rule is not None and rule.version == warning.rule_version else None
+    """Return the rule in force when it still means what it meant when it raised the warning: its limits are drawn beside the values.
+
+    Where else it applies is left out: that names sensors and regions which may not be the reader's.
+    """
+    if rule is None or rule.version != warning.rule_version:
+        return None
+    return rule.model_copy(update={"applies": Applies(metric=rule.applies.metric, domain=rule.applies.domain, statistic=rule.applies.statistic)})
 
 
 async def _revisions(warning: UUID, scope: Scope, sources: Sources) -> list[Warning]:
@@ -107,7 +139,9 @@ async def _revisions(warning: UUID, scope: Scope, sources: Sources) -> list[Warn
     scope.require_somewhere(Capability.WATCH)
     found = [Warning.model_validate_json(body) for body in await sources.reads.revisions(warning, scope)]
     newest = sources.view.warning(warning)
-    if newest is not None and scope.sees(newest.street, newest.department) and (not found or newest.rev > found[-1].rev):
+    if newest is not None and not scope.sees(newest.street, newest.department):
+        found = []  # it has become another's
+    elif newest is not None and (not found or newest.rev > found[-1].rev):
         found.append(newest)  # history has not written it yet
     if not found:
         raise NotFound(f"there is no warning {warning} in your regions")

@@ -21,7 +21,6 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--autoplay-policy=document-user-activation-required",  # as on a desk: no sound before a gesture
 ]
 
 

@@ -43,6 +43,11 @@ def does(page: Page, what: str) -> Locator:
     return page.locator(f'[data-do="{what}"]')
 
 
+async def mapped(page: Page) -> None:
+    """Wait until the map is drawn, which takes its time where no graphics card helps."""
+    await expect(page.locator(".region-map .over[data-ready]")).to_be_attached(timeout=30_000)
+
+
 async def loaded(page: Page, region: str | None = None) -> None:
     """Wait until a region, or the named one, is shown live."""
     screen = page.locator(".screen" if region is None else f'.screen[data-region="{region}"]')

@@ -13,8 +13,8 @@ from schemas.observation import Quality
 from schemas.tiers import Tier
 from schemas.warning import Change, WarningState
 from tests.browser.conftest import Opener
-from tests.browser.frames import FLOW, PRESSURE, sensor, value, warning
-from tests.browser.looking import WITHIN_MS, banner, cleared, line, loaded, rows, tile
+from tests.browser.frames import DISTRICT, FLOW, PRESSURE, sensor, value, warning
+from tests.browser.looking import WITHIN_MS, banner, cleared, line, loaded, mapped, rows, tile
 from tests.browser.stage import Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -25,8 +25,9 @@ async def test_lost_gateway_is_said_within_five_seconds_and_comes_back_right(sta
     stage.sensors = [sensor()]
     stage.values = [value(12.5, now)]
     stage.warnings = [warning(1, now), warning(2, now, tier=Tier.RED)]
-    async with open_page(stage.at(), tolerate="failed to load") as page:
+    async with open_page(stage.at(), tolerate="Failed to load resource") as page:
         await loaded(page)
+        await mapped(page)
         await stage.stop(1001)
         lost = banner(page, "lost")
         await expect(lost).to_contain_text("与网关失联", timeout=WITHIN_MS)
@@ -45,6 +46,18 @@ async def test_lost_gateway_is_said_within_five_seconds_and_comes_back_right(sta
         await expect(cleared(page)).to_contain_text("断线期间已结束")
         await expect(line(page).locator(".value")).to_have_text("7")
         await expect(page.locator(".screen")).to_have_class("screen")
+
+
+async def test_map_that_the_loss_kept_away_comes_with_the_gateway(stage: Stage, open_page: Opener) -> None:
+    async with open_page(f"{stage.url}/#/nothing", tolerate="Failed to load resource") as page:
+        await expect(page.locator("h1")).to_be_visible()
+        await page.route("**/assets/RegionMap*.js", lambda route: route.abort())
+        await page.evaluate(f"location.hash = '#/regions/{DISTRICT}'")
+        await expect(page.locator(".map .none")).to_contain_text("地图没有加载成功")
+        await page.unroute("**/assets/RegionMap*.js")
+        await stage.drop(1013)
+        await expect(banner(page, "lost")).to_be_visible()
+        await mapped(page)
 
 
 async def test_silent_socket_is_said_and_given_up(stage: Stage, open_page: Opener) -> None:

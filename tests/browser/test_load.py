@@ -12,7 +12,7 @@ from playwright.async_api import Response, Route, expect
 from schemas.tiers import TIERS
 from tests.browser.conftest import Opener
 from tests.browser.frames import FLOW, PRESSURE, sensor, value, warning
-from tests.browser.looking import loaded, rows
+from tests.browser.looking import loaded, mapped, rows
 from tests.browser.stage import Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -20,7 +20,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SENSORS, WARNINGS, VALUES_A_SECOND, SECONDS = 1000, 200, 500, 5
 JAVASCRIPT_BYTES = 400_000
 LONG_MS = 100
-MAP_READY_MS = 30_000
 
 MEASURE = """() => {
   window.tasks = [];
@@ -58,7 +57,7 @@ async def test_thousand_sensors_and_two_hundred_warnings(stage: Stage, open_page
         await expect(page.locator("#warnings-title output")).to_have_text(str(WARNINGS))
         await expect(page.locator("#values-title output")).to_have_text(str(SENSORS))
         assert await rows(page).count() < WARNINGS, "only rows near the screen are rendered"
-        await expect(page.locator(".region-map .over[data-ready]")).to_be_attached(timeout=MAP_READY_MS)
+        await mapped(page)
         await page.wait_for_timeout(1000)
         await page.evaluate(MEASURE)
         sent = await stream(stage)

@@ -178,7 +178,8 @@ class Partition:
         except ValidationError:
             return Reason.BAD_CONTROL, []
         warnings: list[Warning] = []
-        if known is not None and known.street != record.street:
+        if known is not None and (known.street != record.street or self._sensors[record.sensor].sensor.department != new.sensor.department):
+            # What is open belongs to whom it was raised for; to the new ones it is raised anew by the next reading.
             warnings = self._close_sensor(record.sensor, Change.SENSOR_MOVED, lambda _: True)
         self._met.pop(record.sensor, None)
         self._sensors[record.sensor] = new

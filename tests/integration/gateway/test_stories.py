@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,15 +13,17 @@ from uuid import UUID
 import asyncpg
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.action import WarningActions
 from schemas.control import RuleActivation
 from schemas.rest import RegionMap, WarningStory
-from schemas.rule import Threshold
+from schemas.rule import Applies, Threshold
 from schemas.tiers import Tier
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.cli.ports import free_plan
-from services.gateway.stories import AFTER, BEFORE, around, rule_of
+from services.gateway.stories import AFTER, BEFORE, LONGEST, around, rule_of
 from services.kit.producer import Outgoing, Producer
 from services.kit.topics import RULES
 from tests.integration.gateway.session import session
@@ -211,14 +214,31 @@ async def test_a_map_draws_the_region_and_its_children_even_without_boundaries(c
 
 def test_the_values_around_reach_back_far_enough_for_their_period_and_on_to_now_while_it_is_open():
     one = warning(8)
-    assert around(one, NOW + timedelta(hours=2)) == (NOW - BEFORE, NOW + timedelta(hours=2))
+    assert around(one, NOW + timedelta(hours=2)) == [(NOW - BEFORE, NOW + timedelta(hours=2))]
     hourly = one.model_copy(update={"evidence": one.evidence.model_copy(update={"period_s": 3600})})
-    assert around(hourly, NOW)[0] == NOW - timedelta(hours=60)
-    assert around(warning(8, 2, state="cleared"), NOW + timedelta(hours=2))[1] == NOW + AFTER
+    assert around(hourly, NOW)[0][0] == NOW - timedelta(hours=60)
+    assert around(warning(8, 2, state="cleared"), NOW + timedelta(hours=2))[0][1] == NOW + AFTER
 
 
-def test_a_rule_that_was_changed_since_is_not_drawn():
-    rule = Threshold.model_validate(RULE)
-    assert rule_of(warning(9), rule) == rule
+@given(
+    st.timedeltas(timedelta(days=-30), timedelta(days=400)), st.timedeltas(timedelta(0), timedelta(days=400)), st.sampled_from([0, 60, 3600, 86_400])
+)
+def test_of_a_long_warning_its_beginning_its_decision_and_its_end_are_shown(decided: timedelta, lasted: timedelta, period_s: int):
+    one = warning(9)
+    evidence = one.evidence.model_copy(update={"period_s": period_s, "observed_at": NOW + min(decided, lasted)})
+    parts = around(one.model_copy(update={"evidence": evidence}), NOW + lasted)
+    assert all(since <= until for since, until in parts)
+    assert all(one[1] < other[0] for one, other in pairwise(parts))
+    limit = max(LONGEST, 4 * max(BEFORE, timedelta(seconds=60 * period_s)))
+    assert sum((until - since for since, until in parts), timedelta(0)) <= limit
+    for moment in (min(NOW, evidence.observed_at), evidence.observed_at, NOW + lasted):
+        assert any(since <= moment <= until for since, until in parts)
+
+
+def test_a_rule_that_was_changed_since_is_not_drawn_and_one_that_was_not_tells_of_no_other_place():
+    rule = Threshold.model_validate(RULE | {"applies": {"metric": "flow", "sensors": ["s1", "elsewhere"], "regions": [CITY], "tags": ["t"]}})
+    told = rule_of(warning(9), rule)
+    assert told is not None
+    assert (told.tiers, told.applies) == (rule.tiers, Applies(metric="flow"))
     assert rule_of(warning(9), Threshold.model_validate(RULE | {"version": 2})) is None
     assert rule_of(warning(9), None) is None

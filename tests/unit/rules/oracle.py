@@ -264,7 +264,7 @@ class Oracle:
             self.sensors[record.sensor] = SensorLife(record.version, new)
             return []
         told = []
-        if new.sensor.street != known.record.sensor.street:
+        if (new.sensor.street, new.sensor.department) != (known.record.sensor.street, known.record.sensor.department):
             told += self._end(known, "sensor_moved", list(known.lives))
         known.version, known.record = record.version, new
         gone = [(key, rule) for key, rule in known.lives if not _concerns(self.rules[rule].rule, new)]

@@ -277,6 +277,15 @@ def test_a_sensor_that_moves_closes_in_its_old_street_and_begins_in_the_new_one(
     assert again.id != opened.id
 
 
+def test_a_sensor_that_is_given_to_another_department_closes_for_the_old_one_and_begins_for_the_new_one():
+    partition = started(rule(SIMPLE))
+    (opened,) = feed(partition, reading(1, flow=90))
+    (closed,) = feed(partition, sensor(version=2, department="e"))
+    assert (closed.id, closed.rev, closed.change, closed.department) == (opened.id, 2, Change.SENSOR_MOVED, "d")
+    (again,) = feed(partition, reading(2, flow=90))
+    assert (again.department, again.rev, again.id == opened.id) == ("e", 1, False)
+
+
 def test_a_rule_no_longer_applies_to_a_sensor_that_was_changed():
     partition = started(rule(SIMPLE, applies={"metric": "flow", "tags": ["site"]}), sensors=[sensor(tags=["site"])])
     feed(partition, reading(1, flow=90))
