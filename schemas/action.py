@@ -22,8 +22,10 @@ class Acknowledgement(Frozen):
 
     by: Actor
     at: Time
+    seen_rev: int = Field(ge=1)
+    """The warning's revision that they saw."""
     tier: Tier
-    """The tier that they saw; a warning that has become graver since asks for another acknowledgement."""
+    """The tier that they saw. A warning that is graver now, or was raised at a later revision, asks for another acknowledgement."""
     note: Text | None = None
 
 

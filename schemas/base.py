@@ -59,6 +59,14 @@ class Name(Frozen):
     en: Text
 
 
+def _both(value: object) -> object:
+    return {"zh": value, "en": value} if isinstance(value, str) else value
+
+
+Words = Annotated[Name, BeforeValidator(_both, json_schema_input_type=Name | Text)]
+"""Text in the two languages; one text, as version 0.1 had it, stands for both."""
+
+
 class Origin(StrEnum):
     """Whether an event tells of the city or of our own making; warnings and notifications inherit it."""
 

@@ -106,15 +106,18 @@ class WarningStory(Frozen):
     period_s: int
     unit: Text
     points: tuple[Point, ...]
-    """Of the deciding series, from before the beginning until after the end; of a warning that lasts for hours only around its beginning, its decision and its end."""
+    """Of the deciding series, from before the beginning until after the end; of a long warning only around its beginning, its decision and
+    its end."""
     thinned: bool
     """There are more than `points` has: of many the lowest and highest of each part are kept."""
     rule: Rule | None
 
 
-class Note(Frozen):
-    """What somebody says with what they do."""
+class Acknowledging(Frozen):
+    """Somebody takes note of a warning as they see it."""
 
+    rev: int = Field(ge=1)
+    """The revision that they see."""
     note: Text | None = None
 
 
@@ -153,6 +156,7 @@ class User(Frozen):
     grants: tuple[Grant, ...]
     disabled: bool
     locked_until: Time | None
+    """Until when wrong passwords lock them, at one address at least; None when nowhere."""
     provider: Text | None
     """The issuer (OpenID Connect) that vouches for them; None for local users."""
     last_seen: Time | None

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from schemas.base import Code, Domain, Finite, Frozen, Name, Text
+from schemas.base import Code, Domain, Finite, Frozen, Name, Text, Words
 from schemas.observation import Statistic
 from schemas.tiers import TIERS, Tier
 
@@ -72,7 +72,7 @@ class Threshold(Frozen):
     applies: Applies
     direction: Direction
     unit: Text
-    standard: Text | None = None
+    standard: Words | None = None
     """Where the limits come from, with the clause."""
     tiers: dict[Tier, Step] = Field(min_length=1)
 

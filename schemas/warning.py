@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from schemas.base import Code, Domain, Finite, Frozen, Name, Origin, Text, Time
+from schemas.base import Code, Domain, Finite, Frozen, Name, Origin, Text, Time, Words
 from schemas.observation import Statistic
 from schemas.rule import Direction
 from schemas.tiers import Tier
@@ -49,7 +49,7 @@ class Evidence(Frozen):
     """How long it had to last in seconds, where the dwell is a time."""
     statistic: Statistic
     period_s: int
-    standard: Text | None = None
+    standard: Words | None = None
     clears_at: Finite | None = None
     """The value past which the present tier is left; None once cleared."""
     observation: Text

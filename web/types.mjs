@@ -11,7 +11,7 @@ const HEADER = "// Made by `npm run types` from schemas/json; do not edit.\n\n";
 const TOLD = ["live.Snapshot", "live.Delta", "live.Heartbeat", "rest.SignIn", "rest.Session", "rest.RegionMap", "rest.WarningStory", "rest.User", "audit.AuditEntry"];
 
 /** What pages say: fields with defaults may be left out. */
-const SAID = ["live.Hello", "rest.Credentials", "rest.Note", "rest.Mute", "rest.NewUser", "rest.UserChange"];
+const SAID = ["live.Hello", "rest.Acknowledging", "rest.Credentials", "rest.OwnPassword", "rest.Mute", "rest.NewUser", "rest.UserChange"];
 
 /** Two models have this name; the frame of the live protocol is called otherwise here. */
 const RENAMED = { "live.Heartbeat": "LiveHeartbeat" };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -79,6 +80,8 @@ class Folder:
     regions: RegionTree
     sensors: tuple[Simulated, ...]
     weather: Weather
+    drills: tuple[Where, ...] = ()
+    """Where any of the city's scenarios holds a drill."""
 
 
 def load(folder: Path) -> Folder:
@@ -88,7 +91,9 @@ def load(folder: Path) -> Folder:
     city = read(folder / "city.yaml", City.model_validate)
     regions = _tree(folder / "regions.yaml")
     sensors = read(folder / "sensors.yaml", TypeAdapter(list[Sensor]).validate_python)
-    return Folder(city, _zone(folder, city), regions, tuple(_assign(file, plan, sensors, regions)), plan.weather)
+    return Folder(
+        city, _zone(folder, city), regions, tuple(_assign(file, plan, sensors, regions)), plan.weather, tuple(_drills(folder / "scenarios"))
+    )
 
 
 def scenarios(folder: Path, names: Iterable[str], place: Folder) -> list[Scenario]:
@@ -118,6 +123,13 @@ def _scenario(folder: Path, name: str, place: Folder) -> Scenario:
     if missed := idle(scenario, [one.sensor for one in place.sensors], place.regions):
         raise Unusable(f"{file}: effects.{missed[0]}.of: no simulated sensor is so; look for a misspelt sensor, region or tag")
     return scenario
+
+
+def _drills(folder: Path) -> Iterable[Where]:
+    """Yield where the scenarios hold drills; one that cannot be read is told of when it is to be played."""
+    for file in sorted(folder.glob("*.yaml")):
+        with suppress(Unusable):
+            yield from (effect.of for effect in read(file, Scenario.model_validate).effects if effect.drill)
 
 
 def _assign(file: Path, plan: Plan, sensors: list[Sensor], regions: RegionTree) -> Iterable[Simulated]:

@@ -16,7 +16,8 @@ from schemas.sensor import Sensor
 
 AFTER_A_DRILL_S = 240.0
 """How long, by the wall clock, a sensor's readings are still an exercise after its drill: rules keep exercises apart, so only such readings close
-what the drill opened, and the ways down of fire rules last a minute or two."""
+what the drill opened, and the ways down of fire rules last a minute or two. They are for as long after each start, too, of the sensors that any of
+the city's drills meets: a feed that ended in a drill, or is started with another scenario, does not know what it left open."""
 
 _Codes = Annotated[frozenset[Code], Field(min_length=1)]
 _Time = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=7))]
@@ -105,14 +106,23 @@ class Acting:
     effects: tuple[tuple[Scenario, Effect], ...]
     pace: float
     """Seconds of scenarios in one of the wall clock."""
+    drilled: bool = False
+    """One of the city's drills meets the sensor, whether it is played or not."""
 
     def amount(self, force: Force, seconds: float, ago_s: float = 0.0) -> float:
-        """Return how much of a force acts so many seconds after the feed's start, or did `ago_s` before that by the scenario's clock."""
+        """Return how much of a force acts so many seconds after the feed's start, or did `ago_s` before that by the scenario's clock.
+
+        In an exercise only drills act: what another scenario raised as an exercise would stay open once the readings are none any more.
+        """
         at = seconds * self.pace - ago_s
-        return sum(effect.at(scenario.place(at)) for scenario, effect in self.effects if effect.force is force)
+        mine = [(scenario, effect) for scenario, effect in self.effects if effect.force is force]
+        drills_only = any(not effect.drill for _, effect in mine) and self.exercise(seconds)
+        return sum(effect.at(scenario.place(at)) for scenario, effect in mine if effect.drill or not drills_only)
 
     def exercise(self, seconds: float) -> bool:
-        """Say whether a drill is on, or only just over."""
+        """Say whether a drill is on or only just over, or may have been before the start."""
+        if self.drilled and seconds < AFTER_A_DRILL_S:
+            return True
         return any(self._drills(scenario, effect, seconds * self.pace) for scenario, effect in self.effects if effect.drill)
 
     def _drills(self, scenario: Scenario, effect: Effect, at: float) -> bool:
@@ -122,10 +132,10 @@ class Acting:
         return 0 <= since < (effect.end - effect.start).total_seconds() + AFTER_A_DRILL_S * self.pace
 
 
-def acting(sensor: Sensor, scenarios: Iterable[Scenario], regions: RegionTree, pace: float) -> Acting:
-    """Return what scenarios do to a sensor."""
+def acting(sensor: Sensor, scenarios: Iterable[Scenario], regions: RegionTree, pace: float, drills: Iterable[Where] = ()) -> Acting:
+    """Return what scenarios do to a sensor; `drills` says where the city holds any."""
     met = ((scenario, effect) for scenario in scenarios for effect in scenario.effects if effect.of.covers(sensor, regions))
-    return Acting(tuple(met), pace)
+    return Acting(tuple(met), pace, any(where.covers(sensor, regions) for where in drills))
 
 
 def idle(scenario: Scenario, sensors: Sequence[Sensor], regions: RegionTree) -> list[int]:

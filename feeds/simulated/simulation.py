@@ -51,7 +51,7 @@ class Source:
         self._place = place
         self._start = start
         self._chance = chance
-        self._acting: Acting = acting(self.sensor, scenarios, place.regions, pace)
+        self._acting: Acting = acting(self.sensor, scenarios, place.regions, pace, place.drills)
         # Spread over the interval, so that there is a steady trickle and no beat.
         self.first = start + self.every * Chance(0).uniform(f"{self.sensor.id}/first")
         self._means = [Means(period, self.every) for period in sorted(simulated.group.means)]

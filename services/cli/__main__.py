@@ -41,6 +41,7 @@ def cli() -> None:
 @click.option(
     "--replication", type=click.IntRange(1, 7), help="Copies of each new topic's partition (embedded: 1; outside: 3, or as many as brokers)."
 )
+@click.option("--adopt", is_flag=True, help="Take over a database that belongs to another data folder; passwords of its users stay as they are.")
 @click.option("--servers-only", is_flag=True, help="Kafka and PostgreSQL with migrations and topics, no service.")
 @click.option("--run-file", type=click.Path(dir_okay=False, path_type=Path), help="Also write run.json (addresses, ports, pids, ready) here.")
 @click.option("--json", "as_json", is_flag=True, help="Tell what the banner tells as one line of JSON.")

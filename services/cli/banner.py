@@ -24,7 +24,8 @@ class Login:
 
     id: str
     name: str
-    password: str
+    password: str | None
+    """None of one whom another data folder has made: only who has that folder, or has changed it since, knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,11 @@ def _logins(logins: Sequence[Login]) -> list[str]:
     if not logins:
         return ["  This city has no demo users: see docs/operations.md for the first administrator."]
     names, ids = max(_columns(each.name) for each in logins), max(len(each.id) for each in logins)
-    rows = (f"    {each.name}{' ' * (names - _columns(each.name))}  {each.id:{ids}}  {each.password}" for each in logins)
-    return ["  Sign in as (made for this data folder; the password is the last column):", *rows]
+    rows = (f"    {each.name}{' ' * (names - _columns(each.name))}  {each.id:{ids}}  {each.password or '-'}" for each in logins)
+    lines = ["  Sign in as (made for this data folder; the password is the last column):", *rows]
+    if any(each.password is None for each in logins):
+        lines.append("    -: was in the database before and keeps its password; another administrator: docs/operations.md, Sign-in")
+    return lines
 
 
 def _columns(text: str) -> int:

@@ -87,8 +87,11 @@ def reset(*, data: Path, yes: bool, as_json: bool) -> None:
 
 
 def _question(data: Path, marker: folder.Marker, left: list[str]) -> str:
-    held = f"its keys, users' first passwords and logs; topics and tables stay on the {' and the '.join(left)}" if left else "all its data"
-    return f"Remove {data}, last used by version {marker.version}, with {held}? This cannot be undone."
+    held = f"its keys, passwords and logs; topics and tables stay on the {' and the '.join(left)}" if left else "all its data"
+    lost = ""
+    if store := marker.servers.get("database"):
+        lost = f"The passwords of the users in the database at {store['address']} are lost with it, the administrator's, too.\n"
+    return f"{lost}Remove {data}, last used by version {marker.version}, with {held}? This cannot be undone."
 
 
 @click.command()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.city import DemoUser
+from services.cli.errors import CliError
 from services.cli.folder import write_private
 
 _BYTES = 24
@@ -30,8 +31,15 @@ class Credentials:
 
 
 def load_or_make(path: Path, departments: Iterable[str], regions: Iterable[str], users: Iterable[DemoUser] = ()) -> Credentials:
-    """Return the credentials, adding what is missing; what is there stays as it is, of those that went away, too."""
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    """Return the credentials, adding what is missing; what is there stays as it is, of those that went away, too.
+
+    Raises `CliError` for a file that is no JSON.
+    """
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        mend = "restore it from a copy; without it there are new keys and tokens, and the passwords of the users that were made are lost"
+        raise CliError(f"{path} cannot be read ({error}): {mend}") from error
     keys = {name: f"tgk_{secrets.token_urlsafe(_BYTES)}" for name in departments} | stored.get("department_keys", {})
     tokens = {code: f"tgr_{secrets.token_urlsafe(_BYTES)}" for code in regions} | stored.get("region_tokens", {})
     known: list[dict[str, Any]] = stored.get("users", [])

@@ -6,6 +6,7 @@ import asyncio
 import platform
 import shutil
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from services.cli.errors import PreflightError, Problem
 from services.cli.findings import Finding, Grade
 from services.cli.servers import embedded
 from services.kit import city as city_folder
+from services.kit import deployment
 from services.kit.embedded import jars
 from services.kit.errors import Misconfigured
 
@@ -46,15 +48,16 @@ def examine(ask: Ask) -> list[Finding]:
     """Return what was found, in the order of the start."""
     ours = embedded(ask.kafka, ask.database)
     running = ask.data is not None and folder.running_pid(ask.data) is not None
+    code = _code(ask.city)
     return [
         *_machine(ours),
         *_disk(ask.data, ours),
-        *_folder(ask, running=running),
+        *_folder(ask, code, running=running),
         *_ports(ask, ours, running=running),
         *_jars(ours),
         *_pages(ask.root),
         *_city(ask.city),
-        *_outside(ask),
+        *_outside(ask, code),
     ]
 
 
@@ -84,7 +87,15 @@ def _disk(data: Path | None, ours: list[str]) -> Iterator[Finding]:
         yield Finding("disk", Grade.OK, told)
 
 
-def _folder(ask: Ask, *, running: bool) -> Iterator[Finding]:
+def _code(city: Path) -> str | None:
+    """Return the code of the city, None of one that cannot be read, of which `_city` tells."""
+    try:
+        return city_folder.load(city).city.code
+    except Misconfigured:
+        return None
+
+
+def _folder(ask: Ask, code: str | None, *, running: bool) -> Iterator[Finding]:
     if ask.data is None:
         yield Finding("folder", Grade.OK, f"a fresh one in {folder.home()}, removed at the end; --data DIR keeps one")
         return
@@ -96,6 +107,8 @@ def _folder(ask: Ask, *, running: bool) -> Iterator[Finding]:
     if marker is None:
         yield Finding("folder", Grade.OK, f"{ask.data} is to be made")
         return
+    if code is not None:
+        yield from (Finding.of("folder", problem) for problem in folder.other_city(ask.data, code))
     told = f"{ask.data}, last used by version {marker.version}"
     if running:
         yield Finding("folder", Grade.WARN, f"{told}, is in use by pid {folder.running_pid(ask.data)}", "./tongguan status tells how it is")
@@ -132,7 +145,9 @@ def _jars(ours: list[str]) -> Iterator[Finding]:
 
 def _pages(root: Path) -> Iterator[Finding]:
     found = pages.Pages(root)
-    if not found.has_sources():
+    if shut := pages.closed(found):
+        yield from (Finding.of("pages", problem) for problem in shut)
+    elif not found.has_sources():
         yield Finding("pages", Grade.OK, "part of this installation")
     elif found.are_built():
         yield Finding("pages", Grade.OK, f"built in {found.built}")
@@ -164,12 +179,12 @@ def _city(path: Path) -> Iterator[Finding]:
     )
 
 
-def _outside(ask: Ask) -> Iterator[Finding]:
+def _outside(ask: Ask, code: str | None) -> Iterator[Finding]:
     if not ask.kafka and not ask.database:
         return
     found, problems = asyncio.run(outside.look(ask.kafka, ask.database, ask.replication))
     yield from (Finding.of("servers", problem) for problem in problems)
-    yield from (Finding.of("servers", problem) for problem in _mix_ups(ask.data, found))
+    yield from (Finding.of("servers", problem) for problem in _mix_ups(ask.data, code, found))
     for server in (found.kafka, found.database):
         if server is not None:
             yield Finding("servers", Grade.OK, f"{server.address} answers")
@@ -177,8 +192,20 @@ def _outside(ask: Ask) -> Iterator[Finding]:
         yield _clock(found.database)
 
 
-def _mix_ups(data: Path | None, found: outside.Found) -> list[Problem]:
-    return [] if data is None else folder.mix_ups(data, found.memory())
+def _mix_ups(data: Path | None, code: str | None, found: outside.Found) -> list[Problem]:
+    try:
+        marker = folder.inspect(data) if data else None
+    except PreflightError:  # of which `_folder` tells
+        return []
+    problems = folder.mix_ups(data, found.memory()) if data else []
+    # A folder that is to be made owns no database yet; without one we can only ask about the city.
+    owner = deployment.Folder((marker and marker.id) or uuid.uuid4(), data) if data else None
+    try:
+        if code is not None:
+            deployment.check(found.database.deployment if found.database else None, code, owner)
+    except deployment.Foreign as error:
+        problems.append(Problem(error.what, error.mend))
+    return problems
 
 
 def _clock(database: outside.Server) -> Finding:

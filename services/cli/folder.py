@@ -9,6 +9,7 @@ import os
 import pwd
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +23,7 @@ from services.cli.errors import PreflightError, Problem
 FORMAT = 2
 """Raised by each version whose data an older one could not go on with; what is found of an older format is upgraded.
 
-1: 0.1. 2: 0.2 has tables of the gateway, users in `secrets.json`, and remembers which servers a folder belongs to.
+1: 0.1. 2: 0.2 has tables of the gateway, users in `secrets.json`, an id, and remembers its city and which servers a folder belongs to.
 """
 
 _VERSION_FILE = "tongguan.json"
@@ -64,6 +65,8 @@ class DataFolder:
 
     path: Path
     kept: bool
+    id: uuid.UUID
+    """Made once, and noted by `claim`; a database knows by it to which folder it belongs."""
     _lock: IO[str]
 
     @property
@@ -75,9 +78,15 @@ class DataFolder:
         """Return the log of a process."""
         return self.logs / f"{name}.log"
 
-    def claim(self, servers: Servers) -> None:
-        """Note that this version goes on with it from now on, with these outside servers: an older version will refuse it."""
-        write_private(self.path / _VERSION_FILE, {"format": FORMAT, "version": program_version(), "servers": servers})
+    def claim(self, servers: Servers, city: str | None) -> None:
+        """Note that this version goes on with it from now on, with these outside servers and this city: an older version will refuse it.
+
+        A city that is noted stays.
+        """
+        before = _marker(self.path)
+        known = before.city if before else None
+        noted = {"format": FORMAT, "version": program_version(), "id": str(self.id), "city": known or city, "servers": servers}
+        write_private(self.path / _VERSION_FILE, noted)
 
     def close(self, *, leave: bool = False) -> None:
         """Give the folder free, and remove it when it is throwaway; `leave` leaves that to the next start."""
@@ -93,6 +102,9 @@ class Marker:
     format: int
     version: str
     servers: Servers
+    id: uuid.UUID | None
+    """None, as the city, until the first start of a version that notes them; the city also where only servers ran yet."""
+    city: str | None
 
 
 def inspect(path: Path) -> Marker | None:
@@ -107,8 +119,18 @@ def _marker(path: Path) -> Marker | None:
     file = path / _VERSION_FILE
     if not file.exists():
         return None
-    found = json.loads(file.read_text(encoding="utf-8"))
-    return Marker(found["format"], found["version"], found.get("servers", {}))
+    try:
+        return _read_marker(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        again = json.dumps({"format": FORMAT, "version": program_version()})
+        mend = f"restore it from a copy, or write {again} into it and start once with --adopt; nothing else in the folder was touched"
+        raise _refuse(f"{file} cannot be read ({type(error).__name__}: {error})", mend) from error
+
+
+def _read_marker(found: Any) -> Marker:
+    servers = {name: {"address": str(one["address"]), "identity": str(one["identity"])} for name, one in found.get("servers", {}).items()}
+    known = found.get("id")
+    return Marker(int(found["format"]), str(found["version"]), servers, uuid.UUID(known) if known else None, found.get("city"))
 
 
 def mix_ups(path: Path, servers: Servers) -> list[Problem]:
@@ -116,6 +138,14 @@ def mix_ups(path: Path, servers: Servers) -> list[Problem]:
     marker = _marker(path)
     each = (_mix_up(path, name, marker.servers.get(name), servers.get(name)) for name in _EMBEDDED) if marker else ()
     return [problem for problem in each if problem]
+
+
+def other_city(path: Path, city: str) -> list[Problem]:
+    """Return what is wrong with using a folder for this city: users and open warnings of another would stay in it."""
+    marker = _marker(path)
+    if marker is None or marker.city in {None, city}:
+        return []
+    return [Problem(f"{path} holds the city {marker.city}, not {city}", "name that city's folder: --city DIR, or another folder: --data DIR")]
 
 
 def _mix_up(path: Path, name: str, before: Mapping[str, str] | None, now: Mapping[str, str] | None) -> Problem | None:
@@ -171,6 +201,8 @@ def write_private(path: Path, content: Mapping[str, Any]) -> None:
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         json.dump(content, file, ensure_ascii=False, indent=2)
         file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut after the rename may leave an empty file
     unfinished.replace(path)
 
 
@@ -275,7 +307,8 @@ def _lock(path: Path) -> IO[str]:
 
 
 def _started(path: Path, *, kept: bool) -> DataFolder:
+    marker = _marker(path)
     lock = _lock(path)
     (path / "logs").mkdir(mode=0o700, exist_ok=True)
     (path / "run.json").unlink(missing_ok=True)
-    return DataFolder(path, kept, lock)
+    return DataFolder(path, kept, (marker and marker.id) or uuid.uuid4(), lock)

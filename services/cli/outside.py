@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
 
 from services.cli.errors import Problem
-from services.kit import topics
+from services.kit import deployment, topics
 from services.kit.clock import SystemClock
 
 TIMEOUT_S = 10.0
@@ -39,6 +39,8 @@ class Server:
     """Stays when its address changes."""
     skew_s: float = 0.0
     """By how much our clock is ahead of its; of a database only."""
+    deployment: deployment.Deployment | None = None
+    """To whom a database belongs; None for nobody yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +146,11 @@ async def _database(dsn: str, problems: list[Problem]) -> Server | None:
     try:
         facts = await _facts(connection)
         skew_s = await _skew(connection)
+        held = await connection.fetchrow(deployment.FIND) if facts["held"] else None
     finally:
         await connection.close()
     problems += _database_problems(address, facts)
-    return Server(address, f"{facts['system']}/{facts['database']}", skew_s)
+    return Server(address, f"{facts['system']}/{facts['database']}", skew_s, deployment.Deployment(*held) if held else None)
 
 
 async def _skew(connection: asyncpg.Connection) -> float:
@@ -177,7 +180,8 @@ async def _facts(connection: asyncpg.Connection) -> Mapping[str, Any]:
                 ) from pg_roles as me where rolname = current_user
             ) as administers_reader,
             exists (select from pg_roles where rolname = $1) as reader_exists,
-            to_regclass('kit.migrations') is not null as migrated
+            to_regclass('kit.migrations') is not null as migrated,
+            to_regclass('kit.deployment') is not null as held
         """,
         _READER,
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from services.cli import nodejs
-from services.cli.errors import CliError, StepError
+from services.cli.errors import CliError, Problem, StepError
 from services.cli.locking import waiting_lock
 from services.kit.embedded.command import Command, CommandFailedError, run_logged, tail
 
@@ -118,24 +118,40 @@ async def ensure(pages: Pages, cache: Path, log: Path, tell: Callable[[str], Non
     """
     if await asyncio.to_thread(pages.are_built):
         return False
-    _check_writable(pages)
+    for problem in closed(pages):
+        raise CliError(f"{problem.what}: {problem.mend}")
     async with _alone(pages, cache, tell):
         stamp = await asyncio.to_thread(pages.wanted)
         if pages.are_built():
             return False
-        node = await _prepare(pages, cache, log, tell)
-        tell("building")
-        await _run(_npm(node, pages.web, "run", "build"), log, lambda line: tell(f"building: {line}"))
+        await _build(pages, cache, log, tell)
         if not (pages.built / "index.html").is_file():
             raise StepError(f"the build has made no index.html in {pages.built}. {_MEND}", log, tail(log))
         pages.mark(stamp)
     return True
 
 
+async def _build(pages: Pages, cache: Path, log: Path, tell: Callable[[str], None]) -> None:
+    """Build, and where that fails once more on freshly installed packages: npm's list does not tell of one that was deleted since."""
+    node, installed = await _prepare(pages, cache, log, tell)
+    try:
+        await _run_build(node, pages, log, tell)
+    except StepError as error:
+        if installed or not isinstance(error.__cause__, CommandFailedError):
+            raise
+        await _install(node, pages, log, tell)
+        await _run_build(node, pages, log, tell)
+
+
+async def _run_build(node: nodejs.Node, pages: Pages, log: Path, tell: Callable[[str], None]) -> None:
+    tell("building")
+    await _run(_npm(node, pages.web, "run", "build"), log, lambda line: tell(f"building: {line}"))
+
+
 async def check(pages: Pages, cache: Path, log: Path, tell: Callable[[str], None]) -> None:
     """Check the sources: types, those generated from the schemas, unit tests. Raises `CliError`."""
     async with _alone(pages, cache, tell):
-        node = await _prepare(pages, cache, log, tell)
+        node, _ = await _prepare(pages, cache, log, tell)
     await _run(_npm(node, pages.web, "run", "check"), log, lambda _: None)
 
 
@@ -145,20 +161,28 @@ def _alone(pages: Pages, cache: Path, tell: Callable[[str], None]) -> AbstractAs
     return waiting_lock(lock, lambda: tell("another process is building; waiting for it"))
 
 
-async def _prepare(pages: Pages, cache: Path, log: Path, tell: Callable[[str], None]) -> nodejs.Node:
-    """Have Node.js and the locked packages."""
+async def _prepare(pages: Pages, cache: Path, log: Path, tell: Callable[[str], None]) -> tuple[nodejs.Node, bool]:
+    """Have Node.js and the locked packages; returns also whether these were installed just now."""
     node = await nodejs.find_or_get(cache, lambda command: _run(command, log, lambda _: tell(nodejs.FETCHING)), tell)
-    if not await asyncio.to_thread(pages.packages_are_installed):
-        tell(_INSTALLING)
-        await _run(_npm(node, pages.web, "ci", "--loglevel=http"), log, lambda _: tell(_INSTALLING))
-    return node
+    if await asyncio.to_thread(pages.packages_are_installed):
+        return node, False
+    await _install(node, pages, log, tell)
+    return node, True
 
 
-def _check_writable(pages: Pages) -> None:
+async def _install(node: nodejs.Node, pages: Pages, log: Path, tell: Callable[[str], None]) -> None:
+    tell(_INSTALLING)
+    await _run(_npm(node, pages.web, "ci", "--loglevel=http"), log, lambda _: tell(_INSTALLING))
+
+
+def closed(pages: Pages) -> list[Problem]:
+    """Return why pages that must be built cannot be: their folders are not this user's to write to. Nothing where they are built."""
+    if pages.are_built():
+        return []
     folders = (pages.web, pages.built if pages.built.exists() else pages.built.parent)
-    if closed := [str(folder) for folder in folders if not os.access(folder, os.W_OK)]:
-        mend = "let the owner of the tree run `./tongguan pages` once, or start without them: --no-pages"
-        raise CliError(f"the pages are not built from the sources as they are, and this user may not write to {closed[0]}: {mend}")
+    mend = "let the owner of the tree run `./tongguan pages` once, or start without them: --no-pages"
+    what = "the pages are not built from the sources as they are, and this user may not write to"
+    return [Problem(f"{what} {folder}", mend) for folder in folders if not os.access(folder, os.W_OK)][:1]
 
 
 def _npm(node: nodejs.Node, cwd: Path, *arguments: str) -> Command:

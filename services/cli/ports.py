@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import random
 import socket
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -83,6 +86,22 @@ def free_plan() -> PortPlan:
         if all(is_free(port) for port in plan.named().values()):
             return plan
     raise OSError(f"no free block of {_LAST + 1} ports was found from {_FREE_RANGE.start} to {_FREE_RANGE.stop}")
+
+
+def hold(plan: PortPlan, locks: Path) -> IO[str]:
+    """Return the lock of a block of ports, held until it is closed or we die, however that happens.
+
+    Between the look at a port and the server that listens there lies a second; the lock keeps another `up` of this user out of it.
+    Raises `BlockingIOError` when that one has it, `OSError` when no lock can be made in the folder.
+    """
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = (locks / f"{plan.base}.lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise
+    return lock
 
 
 def holders() -> Mapping[int, str]:

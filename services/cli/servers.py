@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
+
+import psycopg
 
 from services.cli import folder, layout
 from services.cli.errors import StepError
@@ -66,11 +68,21 @@ class Servers:
         works += [self._start_postgres(starter)] if not self._database else []
         await together(*works)
 
-    async def prepare(self, starter: Starter) -> None:
-        """Migrate the database, then make the topics."""
+    async def prepare(self, starter: Starter, own: Callable[[str], None]) -> None:
+        """Migrate the database and have it owned by `own`, then make the topics."""
         dsn = self.database or ""
-        await starter.on_server(layout.DATABASE, "migrations", lambda step: in_thread(lambda: migrations.migrate(dsn, step.now)))
+
+        def migrate(tell: Callable[[str], None]) -> None:
+            migrations.migrate(dsn, tell)
+            own(dsn)
+
+        await starter.on_server(layout.DATABASE, "migrations", lambda step: in_thread(lambda: migrate(step.now)))
         await starter.on_server(layout.KAFKA, "topics", lambda step: topics.apply(self.kafka, dsn, step.now, replication=self._replication))
+
+    def present(self, users: Iterable[str]) -> set[str]:
+        """Return which of these users the migrated database has."""
+        with psycopg.connect(self.database or "", connect_timeout=10) as connection:
+            return {id_ for (id_,) in connection.execute("select id from gateway.users where id = any(%s)", (list(users),))}
 
     async def _start_postgres(self, starter: Starter) -> None:
         plan = self._postgres

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.cli import folder, probe
 from services.cli.findings import Finding, Grade
 from services.cli.ports import ADMIN
+from services.kit.clock import SystemClock
 
 _LAG = "tongguan_lag_records"
 _HIGH_LAG = 10_000
 """Records: some seconds' work for one service."""
 _OK = 200
+_FRESH = timedelta(minutes=10)
+"""So long a restart counts as something that is not well; afterwards it is only told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,13 @@ def _processes(run: Mapping[str, Any]) -> Iterator[Finding]:
         if pid is None:
             yield Finding(name, Grade.BAD, f"does not run{_again(restarts)}", f"see {run['data']}/logs/{name}.log")
         else:
-            yield Finding(name, Grade.WARN if restarts else Grade.OK, f"runs as pid {pid}{_again(restarts)}")
+            yield Finding(name, _steadiness(name, run), f"runs as pid {pid}{_again(restarts)}")
+
+
+def _steadiness(name: str, run: Mapping[str, Any]) -> Grade:
+    """Return how a process that runs is graded for its restarts."""
+    last = run.get("restarted_at", {}).get(name)
+    return Grade.WARN if last and SystemClock().now() - datetime.fromisoformat(last) < _FRESH else Grade.OK
 
 
 def _again(restarts: int) -> str:
@@ -89,7 +99,7 @@ async def _service(room: str, run: Mapping[str, Any]) -> Finding:
         return Finding(
             room, Grade.WARN, f"is ready{again}{waits}", "it is behind: if that number does not fall, this machine is too slow for the load"
         )
-    return Finding(room, Grade.WARN if again else Grade.OK, f"is ready{again}{waits}")
+    return Finding(room, _steadiness(room, run), f"is ready{again}{waits}")
 
 
 def _lag(metrics: str) -> int | None:

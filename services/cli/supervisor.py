@@ -14,6 +14,7 @@ import time
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ import psutil
 from services.cli import probe
 from services.cli.backoff import Backoff
 from services.cli.logs import Echo, RotatingLog, pump, words
+from services.kit.clock import SystemClock
 from services.kit.embedded.command import Command, describe_exit, kill_group, spawn, tail
 
 T = TypeVar("T")
@@ -70,6 +72,7 @@ class Child:
         self.spec = spec
         self.log = log
         self.restarts = 0
+        self.restarted_at: datetime | None = None
         self.given_up = False
         self.last_exit: int | None = None
         self._say = say
@@ -125,6 +128,7 @@ class Child:
     async def _wait_to_restart(self, cause: str, alive: float) -> None:
         wait = self._backoff.died(alive)
         self.restarts += 1
+        self.restarted_at = SystemClock().now()
         loop = f" CRASH LOOP, {self._backoff.quick_deaths} times in a row: {self._last_line()} (log: {self.log})" if self._backoff.looping else ""
         self._say(f"{self.spec.name} has ended after {alive:.1f} s ({cause}); starting it again in {wait:g} s.{loop}")
         self._changed()

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -33,6 +33,7 @@ from services.cli.starting import Starter, together
 from services.cli.streams import Streams, choose
 from services.cli.supervisor import Supervisor, in_thread
 from services.kit import city as city_folder
+from services.kit import deployment
 from services.kit.embedded.command import CommandFailedError, EmbeddedError
 from services.kit.errors import Misconfigured
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 _FAILED, _INTERRUPTED = 1, 130
 _ROOT = Path(__file__).parents[2]
 _BOUNDARIES = "boundaries.geojson"
+_PORT_TRIES = 10
 _UNFED = Streams(replay=False, simulate=False)
 
 
@@ -70,6 +72,8 @@ class Options:
     database: str | None = None
     """Address of an outside database; None for the embedded one."""
     replication: int | None = None
+    adopt: bool = False
+    """Whether a database that belongs to another data folder is taken over."""
 
     @classmethod
     def given(cls, *, city: Path, run_file: Path | None, no_feed: bool, no_pages: bool, **rest: Any) -> Options:
@@ -88,6 +92,8 @@ class Ground:
     streams: Streams
     ports: ports.PortPlan
     servers: Servers
+    ports_lock: IO[str] | None
+    """Keeps other runs off the ports while it is open; None where no lock could be made."""
 
 
 def up(options: Options) -> int:
@@ -104,19 +110,17 @@ def up(options: Options) -> int:
     finally:
         console.close()
         ground.folder.close(leave=failed)  # its logs say why
+        _close(ground.ports_lock)
 
 
 def check(options: Options) -> Ground:
     """Return the ground to start on, or raise `PreflightError` with everything that is wrong."""
     ours = embedded(options.kafka, options.database)
     problems = list(preflight.machine(ours))
-    opened = plan = None
-    try:
-        plan = ports.free_plan() if options.port_base == 0 else ports.PortPlan(options.port_base)
-        problems += preflight.ports(plan, options.bind, ours)
-    except OSError as error:
-        problems.append(Problem(str(error), "stop some of the servers on this machine"))
+    opened = None
+    plan, lock = _take_ports(options, ours, problems)
     city = _read_city(options, problems)
+    problems += pages.closed(pages.Pages(_ROOT)) if options.pages and not options.servers_only else []
     found, wrong = asyncio.run(outside.look(options.kafka, options.database, options.replication))
     problems += wrong
     if options.data is None and (options.kafka or options.database):
@@ -126,15 +130,65 @@ def check(options: Options) -> Ground:
         opened = folder.open_throwaway() if options.data is None else folder.open_kept(options.data)
         problems += preflight.data(opened.path, ours)
         problems += [] if wrong else folder.mix_ups(opened.path, found.memory())
+        if city is not None and not options.servers_only:
+            problems += folder.other_city(opened.path, city.code) + _foreign(found.database, opened, city.code, adopt=options.adopt)
     except PreflightError as error:
         problems += error.problems
     if problems or opened is None or plan is None or city is None:
-        if opened is not None:
-            opened.close()
+        _close(opened, lock)
         raise PreflightError(problems)
-    opened.claim(found.memory())
+    opened.claim(found.memory(), None if options.servers_only else city.code)
     servers = Servers(opened.path, plan, found, kafka_address=options.kafka, database=options.database)
-    return Ground(options=options, folder=opened, city=city.folder, sample=city.sample, streams=city.streams, ports=plan, servers=servers)
+    return Ground(
+        options=options,
+        folder=opened,
+        city=city.folder,
+        sample=city.sample,
+        streams=city.streams,
+        ports=plan,
+        servers=servers,
+        ports_lock=lock,
+    )
+
+
+def _close(*opened: folder.DataFolder | IO[str] | None) -> None:
+    for each in opened:
+        if each is not None:
+            each.close()
+
+
+def _take_ports(options: Options, ours: list[str], problems: list[Problem]) -> tuple[ports.PortPlan | None, IO[str] | None]:
+    """Return the ports and the lock that keeps other runs of this user off them."""
+    for _ in range(_PORT_TRIES):
+        try:
+            plan = ports.free_plan() if options.port_base == 0 else ports.PortPlan(options.port_base)
+        except OSError as error:
+            problems.append(Problem(str(error), "stop some of the servers on this machine"))
+            return None, None
+        taken = list(preflight.ports(plan, options.bind, ours))
+        try:
+            lock = ports.hold(plan, folder.cache() / "ports")
+        except BlockingIOError:
+            if options.port_base == 0:
+                continue
+            mend = "stop it, or move all ports: --port-base 18800 (0: any that are free)"
+            problems += taken or [Problem(f"another ./tongguan up is taking the ports from {plan.base} just now", mend)]
+            return plan, None
+        except OSError:  # a cache that only others may write to; the servers notice strangers on their ports, too
+            lock = None
+        problems += taken
+        return plan, lock
+    problems.append(Problem("other ./tongguan up are taking the free ports just now", "start again"))
+    return None, None
+
+
+def _foreign(database: outside.Server | None, opened: folder.DataFolder, city: str, *, adopt: bool) -> list[Problem]:
+    """Return what is wrong with using an outside database for this folder and city."""
+    try:
+        deployment.check(database.deployment if database else None, city, deployment.Folder(opened.id, opened.path), adopt=adopt)
+    except deployment.Foreign as error:
+        return [Problem(error.what, error.mend)]
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +196,10 @@ class _City:
     folder: CityFolder
     sample: banner.Sample | None
     streams: Streams
+
+    @property
+    def code(self) -> str:
+        return self.folder.city.code
 
 
 def _read_city(options: Options, problems: list[Problem]) -> _City | None:
@@ -227,12 +285,18 @@ class _Up:
         self._console.say(f"Tongguan {folder.program_version()}, data in {self._folder.path}" + ("" if self._folder.kept else ", removed at the end"))
         self._write_run()
         await together(self._servers.start(self._starter), self._build_pages(), self._draw_boundaries())
-        await self._servers.prepare(self._starter)
+        await self._servers.prepare(self._starter, self._own)
         told = self._servers_text() if self._options.servers_only else await self._start_rooms()
         self._ready_s = round(time.monotonic() - self._options.began, 2)
         self._write_run()
         with contextlib.suppress(OSError):  # whoever read us may have gone
             click.echo(told(self._ready_s))
+
+    def _own(self, dsn: str) -> None:
+        """Have the database belong to this city and folder; servers alone belong to whoever will use them."""
+        if not self._options.servers_only:
+            owner = deployment.Folder(self._folder.id, self._folder.path)
+            deployment.take(dsn, self._city.code, owner, adopt=self._options.adopt)
 
     async def _build_pages(self) -> None:
         found = pages.Pages(_ROOT)
@@ -251,7 +315,9 @@ class _Up:
     async def _start_rooms(self) -> Callable[[float], str]:
         """Start the services and the feeds; returns the banner, which lacks only the seconds."""
         city = self._city
-        made = credentials.load_or_make(self._secrets, (each.id for each in city.departments), city.demo_regions, city.demo_users)
+        present = await in_thread(lambda: self._servers.present(user.id for user in city.demo_users))
+        absent = [user for user in city.demo_users if user.id not in present]  # a password of ours for another would not be theirs
+        made = credentials.load_or_make(self._secrets, (each.id for each in city.departments), city.demo_regions, absent)
         around = self._surroundings()
         with self._console.step("services"):
             children = [self._starter.keep(layout.service(room, around)) for room in layout.ROOMS]
@@ -304,6 +370,7 @@ class _Up:
             "pid": os.getpid(),
             "pids": {name: child.pid for name, child in self._supervisor.children.items() if child.pid is not None},
             "restarts": {name: child.restarts for name, child in self._supervisor.children.items()},
+            "restarted_at": {name: child.restarted_at.isoformat() for name, child in self._supervisor.children.items() if child.restarted_at},
             "ready": self._ready_s is not None,
             "ready_s": self._ready_s,
         }
@@ -321,7 +388,7 @@ class _Up:
             ready_s=ready_s,
             gateway=self._gateway,
             ingest=self._ingest,
-            logins=[banner.Login(each.id, each.name.zh, made.passwords[each.id]) for each in self._city.demo_users],
+            logins=[banner.Login(each.id, each.name.zh, made.passwords.get(each.id)) for each in self._city.demo_users],
             keys=made.department_keys,
             sample=self._ground.sample,
             data=self._folder.path,

@@ -20,7 +20,8 @@ from services.gateway import store
 from services.gateway.audit import Audit
 from services.gateway.credentials import FirstUser
 from services.gateway.domain.access import Principal, digest, home
-from services.gateway.domain.repeats import Act
+from services.gateway.domain.proxies import network
+from services.gateway.domain.repeats import SYSTEM, UNKNOWN, Act
 from services.gateway.errors import Conflict, Locked, Unauthorised, WrongCredentials
 from services.gateway.passwords import Passwords
 from services.gateway.settings import GatewaySettings
@@ -32,9 +33,8 @@ _log = logs.get(__name__)
 SESSION_BYTES = 32
 SEEN_EVERY = timedelta(minutes=1)
 """How exactly it is known when a session was last in use: not every request should write."""
-AUDIT_KEPT = timedelta(days=400)
-SYSTEM = "system"
-"""Who does what the gateway does by itself."""
+AUDIT_KEPT = timedelta(days=401)
+"""A day longer than is promised: the database refuses to let go what is younger than 400."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ class Accounts:
         self._idle = settings.session_idle
         self._longest = settings.session_longest
         self._limits = {
+            "user_everywhere": store.Limit(settings.lockout_user_everywhere, settings.lockout_window, settings.lockout_for),
             "user": store.Limit(settings.lockout_user, settings.lockout_window, settings.lockout_for),
             "address": store.Limit(settings.lockout_address, settings.lockout_window, settings.lockout_for),
         }
@@ -87,22 +88,25 @@ class Accounts:
     async def sign_in(self, credentials: Credentials, address: str, replaces: str | None) -> SignedIn:
         """Open a session for a local user, in the place of the one that the browser had.
 
-        Raises `Locked` before any password is looked at, `WrongCredentials`, `Overloaded`, `Unavailable`.
+        Raises `Locked` before any password is looked at, `WrongCredentials`, `TooMany`, `Overloaded`, `Unavailable`.
         Tries that are under way together may exceed the limits by as many as are looked at a time.
         """
         account, better = await self._proven(credentials, address)
+        self._audit.keep_pace(account.id)
 
-        async def commit() -> SignedIn:
+        async def commit() -> SignedIn | None:
             async with self._pool.acquire() as connection, connection.transaction():
                 present = await store.account(connection, account.id, hold=True)
                 if present is None or present.disabled or present.password != account.password:
-                    raise WrongCredentials("no such user, or another password")
+                    return None  # it was changed meanwhile
                 if better is not None:
                     await store.change(connection, account.id, password=better)
-                await store.forgive(connection, f"user/{account.id}")
+                await store.forgive(connection, account.id)
                 return await self._opened(connection, present, address, replaces)
 
         signed_in = await database.once(commit, what="sign in")
+        if signed_in is None:
+            raise await self._wrong(account.id, address, account, "changed_meanwhile")
         return self._welcome(signed_in)
 
     async def change_own_password(self, user: str, wanted: OwnPassword, address: str, keep: bytes) -> None:
@@ -117,8 +121,9 @@ class Accounts:
         """Open a session for a user whom a provider vouches for; name and grants are kept as it says them now.
 
         When the grants are others than before, the user's other sessions end. Raises `WrongCredentials` for a disabled user, or one of that
-        id whom another vouches for; `Unavailable`.
+        id whom another vouches for; `TooMany`, `Unavailable`.
         """
+        self._audit.keep_pace(user)
 
         async def commit() -> SignedIn:
             async with self._pool.acquire() as connection, connection.transaction():
@@ -141,7 +146,7 @@ class Accounts:
         return self._welcome(await database.once(commit, what="sign in"))
 
     async def refused(self, user: str, address: str, reason: str) -> None:
-        """Note that somebody was refused a session."""
+        """Note that somebody was refused a session; `user` is one whom we or the provider know, or `UNKNOWN`."""
         self._tries.labels(reason).inc()
         await self._audit.refused(Act(user, "session.refuse", f"user/{user}", address, reason=reason))
 
@@ -184,15 +189,20 @@ class Accounts:
         return await database.once(find, what="look up sessions")
 
     async def tidy(self) -> None:
-        """Delete what has had its time, and count the sessions. Raises `Unavailable`."""
+        """Delete what has had its time, of the audit last, and count the sessions. Raises `Unavailable`, and what the database refuses."""
         now = self._clock.now()
 
         async def commit() -> int:
             async with self._pool.acquire() as connection, connection.transaction():
-                await store.tidy(connection, now, self._idle, self._window, AUDIT_KEPT)
+                await store.tidy(connection, now, self._idle, self._window)
                 return await store.count_sessions(connection, now, self._idle)
 
+        async def forget() -> None:
+            async with self._pool.acquire() as connection:
+                await store.tidy_audit(connection, AUDIT_KEPT)
+
         self._open.set(await database.once(commit, what="tidy up"))
+        await database.once(forget, what="tidy the audit up")
 
     # -- users
 
@@ -227,7 +237,8 @@ class Accounts:
         return await database.once(find, what="read a user")
 
     async def create(self, user: NewUser, by: str, address: str) -> store.Account:
-        """Make a local user. Raises `Conflict` when there is one of that id, `Unavailable`, `Overloaded`."""
+        """Make a local user. Raises `Conflict` when there is one of that id, `TooMany`, `Unavailable`, `Overloaded`."""
+        self._audit.keep_pace(by)
         async with self._passwords.slot():
             password = await self._passwords.hash(user.password)
 
@@ -242,8 +253,9 @@ class Accounts:
     async def change(self, before: store.Account, change: UserChange, by: str, address: str, keep: bytes) -> store.Account:
         """Change a user as it was known before; sessions end when what they stand on has changed, but for the one to `keep`.
 
-        Raises `Conflict` when it was changed meanwhile, `Unavailable`, `Overloaded`.
+        Raises `Conflict` when it was changed meanwhile, `TooMany`, `Unavailable`, `Overloaded`.
         """
+        self._audit.keep_pace(by)
         password: str | None = None
         if change.password is not None:
             async with self._passwords.slot():
@@ -258,7 +270,7 @@ class Accounts:
                 if change.grants is not None:
                     await store.grant(connection, before.id, change.grants)
                 if password is not None:
-                    await store.forgive(connection, f"user/{before.id}")
+                    await store.forgive(connection, before.id)
                 if password is not None or change.grants is not None or change.disabled:
                     await store.end_sessions(connection, before.id, but=keep)
                 after = await store.account(connection, before.id)
@@ -279,10 +291,8 @@ class Accounts:
             account = await self._unlocked(credentials.user, address)
             checked = await self._passwords.check(account.password if account else None, credentials.password)
             if account is None or account.disabled or not checked.right:
-                region = self._home(account)
                 reason = "disabled" if account and checked.right else "wrong_credentials"
-                await self._wrong(Act(credentials.user, "session.refuse", f"user/{credentials.user}", address, region, reason))
-                raise WrongCredentials("no such user, or another password")
+                raise await self._wrong(credentials.user, address, account, reason)
             return account, checked.better
 
     async def _unlocked(self, user: str, address: str) -> store.Account | None:
@@ -291,32 +301,44 @@ class Accounts:
 
         async def find() -> tuple[datetime | None, store.Account | None]:
             async with self._pool.acquire() as connection:
-                until = await store.locked_until(connection, [f"user/{user}", f"address/{address}"], now)
+                until = await store.locked_until(connection, [one.subject for one in self._against(user, address)], now)
                 return until, await store.account(connection, user)
 
         until, account = await database.once(find, what="look up a user")
         if until is not None:
-            await self.refused(user, address, "locked")
+            await self.refused(UNKNOWN if account is None else user, address, "locked")
             raise Locked(math.ceil((until - now).total_seconds()))
         return account
 
-    async def _wrong(self, act: Act) -> None:
-        """Count a wrong password against the user and the address, and audit it."""
-        self._tries.labels(act.reason).inc()
-        subjects = {"address": f"address/{act.address}", "user": act.subject}
+    async def _wrong(self, user: str, address: str, account: store.Account | None, reason: str) -> WrongCredentials:
+        """Count a wrong password against the user, here and everywhere, and the network, and audit it; returns what to raise."""
+        self._tries.labels(reason).inc()
+        who, region = UNKNOWN if account is None else account.id, self._home(account)
 
         async def commit() -> list[str]:
             async with self._pool.acquire() as connection, connection.transaction():
                 now = self._clock.now()
-                locks = [of for of, subject in subjects.items() if await store.failed(connection, subject, now, self._limits[of])]
-                await self._audit.refuse(connection, act)
+                locks = [one.of for one in self._against(user, address) if await store.failed(connection, one, now)]
+                await self._audit.refuse(connection, Act(who, "session.refuse", f"user/{who}", address, region, reason))
                 for of in locks:
-                    await self._audit.write(connection, Act(SYSTEM, "session.lock", subjects[of], act.address, act.region))
+                    subject = f"address/{network(address)}" if of == "address" else f"user/{who}"
+                    await self._audit.write(connection, Act(SYSTEM, "session.lock", subject, address, region, detail={"of": of}))
                 return locks
 
         for of in await database.once(commit, what="count a wrong password"):
             self._lockouts.labels(of).inc()
         self._audit.wake()
+        return WrongCredentials("no such user, or another password")
+
+    def _against(self, user: str, address: str) -> list[store.Against]:
+        """Return what a wrong password counts against, always in one order: transactions hold these rows."""
+        whose, net = store.hidden(user), network(address)
+        subjects = {
+            "user_everywhere": (f"user/{whose}", whose),
+            "user": (f"user/{whose}/{net}", whose),
+            "address": (f"address/{net}", None),
+        }
+        return [store.Against(of, subject, whom, self._limits[of]) for of, (subject, whom) in subjects.items()]
 
     async def _opened(self, connection: database.Connection, account: store.Account, address: str, replaces: str | None) -> SignedIn:
         if replaces is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,7 +18,6 @@ from schemas.action import WarningActions
 from schemas.control import RuleActivation
 from schemas.health import Heartbeat
 from schemas.regions import RegionTree
-from schemas.rule import Rule
 from schemas.sensor import Sensor
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.gateway import audits, credentials, http, oidc, regions, sign_in, stories, users
@@ -59,7 +57,7 @@ class Feed:
     def __init__(self, view: View, answers: Answers) -> None:
         self._view = view
         self._answers = answers
-        self.rules: dict[str, Rule] = {}
+        self.rules: dict[str, RuleActivation] = {}
 
     async def sensor(self, record: ConsumerRecord) -> None:
         """Take a record of `city.sensors`."""
@@ -71,7 +69,7 @@ class Feed:
         if record.value is None:
             self.rules.pop((record.key or b"").decode("utf-8", "replace"), None)
         else:
-            self._try(record, lambda: self._take_rule(RuleActivation.model_validate_json(record.value).rule))
+            self._try(record, lambda: self._take_rule(RuleActivation.model_validate_json(record.value)))
 
     async def actions(self, record: ConsumerRecord) -> None:
         """Take a record of `city.warning.actions`."""
@@ -97,8 +95,8 @@ class Feed:
         elif type(value) is wire.Tick:
             self._view.take_tick(record.partition, value.time)
 
-    def _take_rule(self, rule: Rule) -> None:
-        self.rules[rule.id] = rule
+    def _take_rule(self, activation: RuleActivation) -> None:
+        self.rules[activation.rule.id] = activation
 
     def _take_actions(self, actions: WarningActions, body: bytes) -> None:
         self._view.take_actions(actions, body)
@@ -122,7 +120,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         _provider(own.oidc, place, opened.clock) as provider,
     ):
         relay = Relay(opened.pool, opened.producer, ROOM, opened.health.check("outbox", max_age=10), opened.registry)
-        audit = Audit(opened.pool, relay, opened.clock, opened.registry)
+        audit = Audit(opened.pool, relay, opened.clock, opened.registry, own.changes_per_minute)
         accounts = _accounts(opened, audit, place.regions, own)
         view, answers = View(place.regions), Answers()
         feed = Feed(view, answers)
@@ -139,6 +137,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             outlines=outlines,
             answers=answers,
             provider=provider,
+            proxies=proxies,
             session_key=secrets.session_key,
         )
         live = LiveServer(
@@ -148,7 +147,6 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             refused=audit.refused,
             proxies=proxies,
             clock=opened.clock,
-            position=lambda: position(reader.positions),
             partitions=load()[OBSERVATIONS].partitions,
             slow_bytes=own.slow_bytes,
             metrics=opened.registry,
@@ -173,8 +171,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 stop=stop,
                 ready=listening.ok,
                 ws=live.connection,
-                proxy_headers=True,
-                forwarded_allow_ips=own.trusted_proxies,
+                proxy_headers=False,
             )
             await closing
         for task in tasks:
@@ -234,11 +231,14 @@ def _usable(secrets: credentials.Secrets, place: city.CityFolder) -> list[creden
 
 
 async def _tidy(accounts: Accounts) -> None:
+    """Tidy up in its time, until cancelled. What cannot be tidied is told and tried again: nobody is served worse for it."""
     while True:
         try:
             await accounts.tidy()
         except Unavailable as error:
             _log.warning("not_tidied", error=str(error))
+        except Exception:  # noqa: BLE001 - whatever it is, it is no reason to serve nobody
+            _log.exception("not_tidied")
         await asyncio.sleep(TIDY_EVERY_S)
 
 
@@ -257,12 +257,6 @@ async def _boot(view: View, reads: Reads, sensors: Reader) -> Mapping[TopicParti
 async def _close(live: LiveServer, stop: asyncio.Event) -> None:
     await stop.wait()
     await live.close()
-
-
-def position(positions: Mapping[TopicPartition, int]) -> str:
-    """Return the opaque position of a view: how far `city.warnings` has been read."""
-    offsets = [offset for tp, offset in sorted(positions.items()) if tp.topic == WARNINGS]
-    return base64.urlsafe_b64encode(msgspec.msgpack.encode(offsets)).decode()
 
 
 def _proxies(listed: str) -> Proxies:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 from prometheus_client import CollectorRegistry, Counter
 
 from schemas.audit import AuditEntry, Outcome
 from schemas.envelope import EventType, to_headers
+from services.gateway.domain.pace import Pace
 from services.gateway.domain.repeats import Act, Repeats
+from services.gateway.errors import TooMany
 from services.kit import database, logs, outbox
 from services.kit.clock import Clock
 from services.kit.errors import Unavailable
@@ -39,11 +43,13 @@ order by seq desc limit $4
 class Audit:
     """Writes and reads the audit."""
 
-    def __init__(self, pool: database.Pool, relay: Relay, clock: Clock, registry: CollectorRegistry) -> None:
+    def __init__(self, pool: database.Pool, relay: Relay, clock: Clock, registry: CollectorRegistry, per_minute: int) -> None:
+        """`per_minute` is what one principal may do in a minute."""
         self._pool = pool
         self._relay = relay
         self._clock = clock
         self._repeats = Repeats()
+        self._pace = Pace(per_minute)
         self._written = Counter("tongguan_audit_entries", "Entries of the audit", ["outcome"], registry=registry)
 
     async def write(self, connection: database.Connection, act: Act, outcome: Outcome = Outcome.DONE) -> None:
@@ -59,8 +65,14 @@ class Audit:
         """Have what was committed published."""
         self._relay.wake()
 
+    def keep_pace(self, principal: str) -> None:
+        """Count something that a principal is about to do, which the audit will keep; raises `TooMany`."""
+        if wait := self._pace.wait(principal, self._clock.monotonic()):
+            raise TooMany(math.ceil(wait))
+
     async def done(self, act: Act, postings: Sequence[outbox.Posting] = ()) -> None:
-        """Write an entry, and in the same transaction what is to be published with it. Raises `Unavailable`: then neither is."""
+        """Write an entry, and in the same transaction what is to be published with it. Raises `TooMany`, `Unavailable`: then neither is."""
+        self.keep_pace(act.actor)
 
         async def commit() -> None:
             async with self._pool.acquire() as connection, connection.transaction():
@@ -96,8 +108,7 @@ class Audit:
 
     async def _tell(self, now: float) -> None:
         for act, times in self._repeats.over(now):
-            counted = Act(act.actor, act.action, act.subject, act.address, act.region, act.reason, {**act.detail, "repeated": str(times)})
-            await self._write_refusal(counted)
+            await self._write_refusal(replace(act, detail={**act.detail, "repeated": str(times)}))
 
     async def _write_refusal(self, act: Act) -> None:
         async def commit() -> None:

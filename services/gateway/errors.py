@@ -4,6 +4,7 @@ GatewayError
 ├── Unauthorised      no session, no token, or one that is nobody's (401; live 4401)
 ├── WrongCredentials  no such user, or another password, or one who may not sign in (401)
 ├── Locked            too many wrong tries; come back later (429)
+├── TooMany           too many changes by one principal; come back later (429)
 ├── Forbidden         not the reader's: a region, a department, or something to be done (403; live 4403)
 ├── Forged            a change that another page may have asked for: no CSRF token, or another origin (403)
 ├── NotFound          no such thing within the reader's scope (404)
@@ -32,6 +33,15 @@ class Locked(GatewayError):
     def __init__(self, seconds: int) -> None:
         """`seconds` says when to come back."""
         super().__init__(f"too many wrong tries; come back in {seconds} s")
+        self.seconds = seconds
+
+
+class TooMany(GatewayError):
+    """More changes than one may make in a minute."""
+
+    def __init__(self, seconds: int) -> None:
+        """`seconds` says when to come back."""
+        super().__init__(f"too many changes; come back in {seconds} s")
         self.seconds = seconds
 
 

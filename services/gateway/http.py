@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
@@ -24,15 +24,16 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Asked
 
-from schemas.rule import Rule
+from schemas.control import RuleActivation
 from services.gateway.accounts import Accounts, SignedIn
 from services.gateway.answers import Answers
 from services.gateway.audit import Audit
 from services.gateway.domain.access import Principal, Scope, Tokens
 from services.gateway.domain.outlines import Outlines
-from services.gateway.domain.repeats import Act
+from services.gateway.domain.proxies import Proxies
+from services.gateway.domain.repeats import UNKNOWN, Act
 from services.gateway.domain.view import View
-from services.gateway.errors import Conflict, Forbidden, Forged, GatewayError, Locked, NotFound, Unauthorised, Unfit, WrongCredentials
+from services.gateway.errors import Conflict, Forbidden, Forged, GatewayError, Locked, NotFound, TooMany, Unauthorised, Unfit, WrongCredentials
 from services.gateway.provider import Provider
 from services.gateway.reads import Reads
 from services.gateway.settings import Settings
@@ -72,7 +73,7 @@ class Sources:
     city: CityFolder
     clock: Clock
     view: View
-    rules: Mapping[str, Rule]
+    rules: Mapping[str, RuleActivation]
     """The rules in force, by id."""
     tokens: Tokens
     accounts: Accounts
@@ -82,6 +83,7 @@ class Sources:
     answers: Answers
     provider: Provider | None
     """Of identities, where there is one."""
+    proxies: Proxies
     session_key: str = field(repr=False)
     """Signs what a browser keeps for us."""
 
@@ -147,12 +149,12 @@ class Trail:
     async def done(
         self, action: str, subject: str, *, region: str | None, detail: Mapping[str, str] | None = None, postings: Sequence[Posting] = ()
     ) -> None:
-        """Write that it was done, and in the same transaction what is to be published for it. Raises `Unavailable`: then neither is."""
-        await self.audit.done(Act(self.actor, action, subject, self.address, region, detail=detail or {}), postings)
+        """Write that it was done, and in the same transaction what is to be published for it. Raises `TooMany`, `Unavailable`: then neither is."""
+        await self.audit.done(Act(self.actor, action, subject, self.address, region, detail=detail or {}, proven=True), postings)
 
     async def refused(self, action: str, subject: str, *, region: str | None, reason: str) -> None:
         """Write that it was refused; the like of it within a minute is only counted."""
-        await self.audit.refused(Act(self.actor, action, subject, self.address, region, reason))
+        await self.audit.refused(Act(self.actor, action, subject, self.address, region, reason, proven=True))
 
 
 def _trail(request: Request, scope: Reader, sources: From) -> Trail:
@@ -164,12 +166,13 @@ Audited = Annotated[Trail, Depends(_trail)]
 
 
 def app(sources: Sources, routes: Sequence[APIRouter]) -> FastAPI:
-    """Return the public application."""
+    """Return the public application. `/openapi.json` needs no session: it says what these sources say, and nothing of a city."""
     public = FastAPI(title="Tongguan", docs_url=None, redoc_url=None)
     public.state.sources = sources
     for router in routes:
         public.include_router(router)
     add_pages(public, Path(str(resources.files("services.gateway"))) / "page")
+    public.add_middleware(_Forwarded, proxies=sources.proxies)
     return public
 
 
@@ -189,6 +192,21 @@ def add_pages(public: FastAPI, page: Path) -> None:
 class _Assets(StaticFiles):
     async def check_config(self) -> None:
         """Accept a folder that is not there: pages that are not built, or are just being built anew, are missing and no fault."""
+
+
+class _Forwarded:
+    """Outermost: tells where a request came from and how, by the same proxies' word as the live socket."""
+
+    def __init__(self, inner: ASGIApp, proxies: Proxies) -> None:
+        self._inner = inner
+        self._proxies = proxies
+
+    async def __call__(self, asked: Asked, receive: Receive, send: Send) -> None:
+        if asked["type"] == "http" and asked["client"]:
+            (peer, port), headers = asked["client"], Headers(scope=asked)
+            client = self._proxies.client(peer, headers.getlist("x-forwarded-for"))
+            asked = {**asked, "client": (client, port), "scheme": self._proxies.scheme(peer, headers.getlist("x-forwarded-proto"))}
+        await self._inner(asked, receive, send)
 
 
 class _Guard:
@@ -225,7 +243,7 @@ class _Guard:
 
 def other_origin(path: str, address: str, origins: Sequence[str]) -> Act:
     """Return what a page of another origin was refused; whose browser it was in, nobody has asked."""
-    return Act("unknown", "request.refuse", path, address, None, "other_origin", {"origin": ",".join(origins)})
+    return Act(UNKNOWN, "request.refuse", path, address, None, "other_origin", {"origin": ",".join(origins)})
 
 
 def _bounded(receive: Receive) -> Receive:
@@ -290,6 +308,7 @@ _ANSWERS: Mapping[type[Exception], tuple[int, str, dict[str, str]]] = {
     Unauthorised: (401, "unauthorised", {"WWW-Authenticate": "Bearer"}),
     WrongCredentials: (401, "wrong_credentials", {}),
     Locked: (429, "locked", {}),
+    TooMany: (429, "too_many", {}),
     Forbidden: (403, "forbidden", {}),
     Forged: (403, "forged", {}),
     NotFound: (404, "not_found", {}),
@@ -313,7 +332,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
     status, code, headers = _ANSWERS[kind]
     if isinstance(error, GatewayError):
         await _audit_refusal(request, error)
-    if isinstance(error, Locked):
+    if isinstance(error, Locked | TooMany):
         headers = {"Retry-After": str(error.seconds)}
     return _problem(status, code, str(error), headers)
 
@@ -321,19 +340,28 @@ async def _refuse(request: Request, error: Exception) -> Response:
 async def _audit_refusal(request: Request, error: GatewayError) -> None:
     """Note who was refused what. Who only is not signed in yet was not refused anything."""
     principal: Principal | None = getattr(request.state, "principal", None)
-    actor = principal.id if principal else "unknown"
-    act: Act | None = None
-    if isinstance(error, Forbidden):
-        subject = f"region/{error.region}" if error.region else request.url.path
-        act = Act(actor, f"{_DOORS[error.capability]}.refuse", subject, address(request), error.region, error.verdict)
-    elif isinstance(error, Forged):
-        act = Act(actor, "request.refuse", request.url.path, address(request), None, "forged")
-    elif isinstance(error, Unauthorised) and request.headers.get("authorization"):
-        act = Act(actor, "token.refuse", request.url.path, address(request), None, "unknown_token")
-    elif isinstance(error, NotFound) and principal is not None:
-        act = Act(actor, "request.refuse", request.url.path, address(request), None, "not_found")
+    actor = principal.id if principal else UNKNOWN
+    if isinstance(error, Unauthorised) and not request.headers.get("authorization"):
+        return
+    act = _refusal(error, Act(actor, "request.refuse", request.url.path, address(request), proven=principal is not None))
     if act is not None:
         await _sources(request).audit.refused(act)
+
+
+def _refusal(error: GatewayError, act: Act) -> Act | None:
+    """Return what is told of a refusal, None when nothing is; `act` says whose it was and of what."""
+    if isinstance(error, Forbidden):
+        subject = f"region/{error.region}" if error.region else act.subject
+        return replace(act, action=f"{_DOORS[error.capability]}.refuse", subject=subject, region=error.region, reason=error.verdict)
+    if isinstance(error, Forged):
+        return replace(act, reason="forged")
+    if isinstance(error, Unauthorised):
+        return replace(act, action="token.refuse", reason="unknown_token")
+    if act.proven and isinstance(error, NotFound | TooMany):
+        return replace(act, reason=_ANSWERS[type(error)][1])
+    if act.proven and isinstance(error, Conflict | Unfit):
+        return replace(act, reason=_ANSWERS[type(error)][1], detail={"why": str(error)})
+    return None
 
 
 async def _http_problem(_: Request, error: Exception) -> Response:

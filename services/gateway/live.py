@@ -8,6 +8,7 @@ A browser is known by its session's cookie; when that session ends, so does the 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ from services.gateway.accounts import Accounts
 from services.gateway.audit import line
 from services.gateway.domain.access import Principal, Reach, Scope, Tokens, digest
 from services.gateway.domain.proxies import Proxies
-from services.gateway.domain.repeats import Act
+from services.gateway.domain.repeats import UNKNOWN, Act
 from services.gateway.domain.view import View
 from services.gateway.errors import Forbidden, Unauthorised
 from services.gateway.http import cookie_name, other_origin
@@ -81,7 +82,6 @@ class LiveServer:
         refused: Callable[[Act], Awaitable[None]],
         proxies: Proxies,
         clock: Clock,
-        position: Callable[[], str],
         partitions: int,
         slow_bytes: int,
         metrics: CollectorRegistry,
@@ -94,7 +94,8 @@ class LiveServer:
         self._refused = refused
         self._proxies = proxies
         self._clock = clock
-        self._position = position
+        self._node = secrets.token_urlsafe(6)
+        self._turns = 0
         self._partitions = partitions
         self._slow_bytes = slow_bytes
         self._watching: dict[ServerConnection, _Watcher] = {}
@@ -163,7 +164,7 @@ class LiveServer:
             raise Refused(BAD_HELLO, f"the first message must be a hello: {error.errors()[0]['msg']}") from error
         except Unavailable as error:
             raise Refused(GOING_AWAY, str(error)) from error
-        snapshot = self._view.snapshot(watcher.reach, self._position(), self._clock.now())
+        snapshot = self._view.snapshot(watcher.reach, self.position, self._clock.now())
         self._snapshots[connection] = len(snapshot)
         self._write({connection}, snapshot, "snapshot")
         self._view.watch(watcher.reach)
@@ -180,12 +181,12 @@ class LiveServer:
             return _Watcher(Scope(who, self._view.regions).reach(hello.region), session)
         except Unauthorised as error:
             if hello.token is not None:
-                await self._refused(Act("unknown", "token.refuse", PATH, self._address(connection), None, "unknown_token"))
+                await self._refused(Act(UNKNOWN, "token.refuse", PATH, self._address(connection), None, "unknown_token"))
             raise Refused(UNAUTHORISED, str(error)) from error
         except Forbidden as error:
             subject = f"region/{error.region}" if error.region else line(f"region/{hello.region}")
-            actor = who.id if who else "unknown"
-            await self._refused(Act(actor, "region.refuse", subject, self._address(connection), error.region, error.verdict))
+            actor, proven = (who.id, True) if who else (UNKNOWN, False)
+            await self._refused(Act(actor, "region.refuse", subject, self._address(connection), error.region, error.verdict, proven=proven))
             raise Refused(FORBIDDEN, str(error)) from error
 
     async def _principal(self, connection: ServerConnection, token: str | None) -> tuple[Principal, bytes | None]:
@@ -240,9 +241,14 @@ class LiveServer:
 
     # -- frames
 
+    @property
+    def position(self) -> str:
+        """Name this node, anew at each start, and its turns: they go on whatever happens, so that a frame tells nothing of what others see."""
+        return f"{self._node}.{self._turns}"
+
     def flush(self, *, values: bool) -> None:
         """Send what is pending to all watchers: warnings and sensors, and values too when it is their turn."""
-        now, position = self._clock.now(), self._position()
+        now, position = self._clock.now(), self.position
         for reach in self._view.outdated:
             for connection in list(self._watchers[reach]):
                 self._end_soon(connection, Refused(GOING_AWAY, "what may be seen has changed"))
@@ -252,7 +258,7 @@ class LiveServer:
 
     def beat(self) -> None:
         """Send a heartbeat to all watchers."""
-        frame = self._view.heartbeat(self._position(), self._clock.now(), self._partitions)
+        frame = self._view.heartbeat(self.position, self._clock.now(), self._partitions)
         for watchers in self._watchers.values():
             self._write(watchers, frame, "heartbeat")
 
@@ -279,6 +285,7 @@ class LiveServer:
         self._serving = True
         beat_at = loop.time()
         while True:
+            self._turns += 1
             self.flush(values=True)
             if loop.time() >= beat_at:
                 self.beat()

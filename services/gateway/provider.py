@@ -24,6 +24,7 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.access import Grant
 from services.gateway.domain.identity import Identity, display_name, granted, user_id
+from services.gateway.domain.repeats import UNKNOWN
 from services.gateway.settings import OidcSettings
 from services.kit.clock import Clock
 
@@ -53,7 +54,7 @@ class Trouble(StrEnum):
 class ProviderError(Exception):
     """Somebody could not sign in by the provider."""
 
-    def __init__(self, trouble: Trouble, detail: str, user: str = "unknown") -> None:
+    def __init__(self, trouble: Trouble, detail: str, user: str = UNKNOWN) -> None:
         super().__init__(f"{trouble}: {detail}")
         self.trouble = trouble
         self.detail = detail

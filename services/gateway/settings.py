@@ -53,10 +53,14 @@ class GatewaySettings(AdminSettings):
     """A session ends so long after its sign-in at the latest."""
     sessions_check_s: float = Field(default=2.0, gt=0, le=5)
     """How often the sessions of open live sockets are looked up: an ended one is cut within that and the time of a query."""
+    changes_per_minute: int = Field(default=120, ge=1, le=10_000)
+    """So much may one user or machine do in a minute that the audit keeps."""
     lockout_user: int = Field(default=5, ge=1)
-    """So many wrong passwords of one user within `lockout_window` lock that user for `lockout_for`."""
+    """So many wrong passwords of one user from one address within `lockout_window` lock that user there for `lockout_for`. Of IPv6 the /64 counts."""
+    lockout_user_everywhere: int = Field(default=100, ge=1)
+    """The same for a user, wherever the wrong passwords come from: then it is locked from everywhere."""
     lockout_address: int = Field(default=20, ge=1)
-    """The same for an address, behind which a whole office may sit."""
+    """The same for an address, behind which a whole office may sit, whoever they try to be."""
     lockout_window: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
     lockout_for: timedelta = Field(default=timedelta(minutes=15), gt=timedelta(0))
     password_rounds: int = Field(default=3, ge=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ _GRANTS = TypeAdapter(tuple[Grant, ...])
 _USER = """
 select u.id, u.name, u.password, u.provider, u.disabled, u.last_seen, f.locked_until, coalesce(g.grants, '[]') as grants
 from gateway.users u
-left join gateway.failures f on f.subject = 'user/' || u.id
+cross join lateral (select max(locked_until) as locked_until from gateway.failures where whose = encode(sha256(convert_to(u.id, 'UTF8')), 'hex')) f
 left join lateral (
     select jsonb_agg(jsonb_build_object('role', role, 'region', region, 'departments', to_jsonb(departments)) order by place) as grants
     from gateway.grants where user_id = u.id
@@ -36,13 +37,18 @@ with seen as (update gateway.sessions set seen_at = $2 where digest = any($1) an
 update gateway.users set last_seen = $2 where id in (select user_id from seen)
 """
 _FAILED = """
-insert into gateway.failures as f (subject, failed, since, locked_until) values ($1, 1, $2, case when $4 <= 1 then $5::timestamptz end)
+insert into gateway.failures as f (subject, failed, since, locked_until, whose) values ($1, 1, $2, case when $4 <= 1 then $5::timestamptz end, $6)
 on conflict (subject) do update set (failed, since, locked_until) = (
     select n.failed, n.since, case when n.failed >= $4 then $5::timestamptz end
     from (select f.since < $3 or f.locked_until <= $2 as over) o
     cross join lateral (select case when o.over then 1 else f.failed + 1 end as failed, case when o.over then $2 else f.since end as since) n
 )
 returning locked_until is not null
+"""
+# In the order in which wrong passwords are counted, so that the two never wait for each other.
+_FORGIVE = """
+with theirs as (select subject from gateway.failures where whose = $1 order by subject for update)
+delete from gateway.failures f using theirs where f.subject = theirs.subject
 """
 
 
@@ -77,6 +83,18 @@ class Limit:
     most: int
     window: timedelta
     lock: timedelta
+
+
+@dataclass(frozen=True)
+class Against:
+    """Something that wrong passwords count against, by which it is locked."""
+
+    of: str
+    """What it is, in a word."""
+    subject: str
+    whose: str | None
+    """The hidden id of the user, where it is one's."""
+    limit: Limit
 
 
 # Users
@@ -165,6 +183,11 @@ async def count_sessions(connection: Connection, now: datetime, idle: timedelta)
 # Wrong passwords
 
 
+def hidden(user: str) -> str:
+    """Return what is kept of the id that somebody gave: they may have typed their password there."""
+    return hashlib.sha256(user.encode()).hexdigest()
+
+
 async def locked_until(connection: Connection, subjects: Sequence[str], now: datetime) -> datetime | None:
     """Return until when one of some subjects is locked, None when none is."""
     until: datetime | None = await connection.fetchval(
@@ -173,25 +196,30 @@ async def locked_until(connection: Connection, subjects: Sequence[str], now: dat
     return until
 
 
-async def failed(connection: Connection, subject: str, now: datetime, limit: Limit) -> bool:
+async def failed(connection: Connection, against: Against, now: datetime) -> bool:
     """Count a wrong password; returns whether that locks the subject."""
-    locks: bool = await connection.fetchval(_FAILED, subject, now, now - limit.window, limit.most, now + limit.lock)
+    limit = against.limit
+    locks: bool = await connection.fetchval(_FAILED, against.subject, now, now - limit.window, limit.most, now + limit.lock, against.whose)
     return locks
 
 
-async def forgive(connection: Connection, subject: str) -> None:
-    """Forget the wrong passwords of a subject."""
-    await connection.execute("delete from gateway.failures where subject = $1", subject)
+async def forgive(connection: Connection, user: str) -> None:
+    """Forget the wrong passwords of a user, wherever they came from."""
+    await connection.execute(_FORGIVE, hidden(user))
 
 
 # What has had its time
 
 
-async def tidy(connection: Connection, now: datetime, idle: timedelta, window: timedelta, audit: timedelta) -> None:
-    """Delete sessions that have ended, failures that count no more, and entries of the audit that are older than it is kept."""
+async def tidy(connection: Connection, now: datetime, idle: timedelta, window: timedelta) -> None:
+    """Delete sessions that have ended, and failures that count no more."""
     await connection.execute("delete from gateway.sessions where ends_at <= $1 or seen_at <= $2", now, now - idle)
     await connection.execute("delete from gateway.failures where since < $2 and coalesce(locked_until, $1) <= $1", now, now - window)
-    await connection.execute("delete from gateway.audit where at < $1", now - audit)
+
+
+async def tidy_audit(connection: Connection, kept: timedelta) -> None:
+    """Delete entries that are older than they are kept: by the database's clock, by which it also refuses to delete any other."""
+    await connection.execute("delete from gateway.audit where at < now() - $1::interval", kept)
 
 
 def _account(row: asyncpg.Record) -> Account:

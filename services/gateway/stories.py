@@ -12,12 +12,13 @@ from fastapi import APIRouter, Body, Response
 
 from schemas.action import Actor, WarningActions
 from schemas.command import Acknowledge
+from schemas.control import RuleActivation
 from schemas.envelope import EventType, to_headers
-from schemas.rest import Mute, Note, Point, RegionMap, WarningStory
+from schemas.rest import Acknowledging, Mute, Point, RegionMap, WarningStory
 from schemas.rule import Applies, Rule
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.gateway.domain.access import Capability, Scope
-from services.gateway.errors import NotFound
+from services.gateway.errors import NotFound, Unfit
 from services.gateway.http import Audited, From, Reader, Sources
 from services.kit.outbox import Posting
 from services.kit.producer import Outgoing
@@ -68,17 +69,20 @@ async def story(warning: UUID, scope: Reader, sources: From) -> WarningStory:
 
 
 @routes.post("/warnings/{warning}/acknowledgement", summary="Take note of a warning and answer for it", response_model=WarningActions)
-async def acknowledge(warning: UUID, note: Annotated[Note, Body()], scope: Reader, sources: From, audited: Audited) -> Any:
+async def acknowledge(warning: UUID, seen: Annotated[Acknowledging, Body()], scope: Reader, sources: From, audited: Audited) -> Any:
     """Return what was done of the warning once alerts has decided; 202 when that takes longer: every screen sees it when it comes."""
-    newest = (await _revisions(warning, scope, sources))[-1]
+    revisions = await _revisions(warning, scope, sources)
+    newest, seen_as = revisions[-1], next((one for one in revisions if one.rev == seen.rev), None)
+    if seen_as is None:
+        raise Unfit(f"the warning has no revision {seen.rev}; the newest is {newest.rev}")
     scope.require(newest.street if newest.street in scope.tree else scope.tree.root.code, Capability.ACKNOWLEDGE, newest.department)
-    command = _command(newest, note, scope, sources.clock.now())
+    command = _command(seen_as, seen.note, scope, sources.clock.now())
     with sources.answers.expect(command.id) as answer:
         await audited.done(
             "warning.acknowledge",
             f"warning/{warning}",
             region=newest.street if newest.street in scope.tree else None,
-            detail={"command": str(command.id), **({"note": note.note} if note.note else {})},
+            detail={"command": str(command.id), "rev": str(seen.rev), **({"note": seen.note} if seen.note else {})},
             postings=[_posting(command)],
         )
         try:
@@ -124,13 +128,14 @@ def _joined(parts: Sequence[tuple[datetime, datetime]]) -> list[tuple[datetime, 
     return joined
 
 
-def rule_of(warning: Warning, rule: Rule | None) -> Rule | None:
+def rule_of(warning: Warning, activation: RuleActivation | None) -> Rule | None:
     """Return the rule in force when it still means what it meant when it raised the warning: its limits are drawn beside the values.
 
     Where else it applies is left out: that names sensors and regions which may not be the reader's.
     """
-    if rule is None or rule.version != warning.rule_version:
+    if activation is None or activation.meaning != warning.meaning:
         return None
+    rule = activation.rule
     return rule.model_copy(update={"applies": Applies(metric=rule.applies.metric, domain=rule.applies.domain, statistic=rule.applies.statistic)})
 
 
@@ -148,17 +153,18 @@ async def _revisions(warning: UUID, scope: Scope, sources: Sources) -> list[Warn
     return found
 
 
-def _command(warning: Warning, note: Note, scope: Scope, now: datetime) -> Acknowledge:
+def _command(warning: Warning, note: str | None, scope: Scope, now: datetime) -> Acknowledge:
     who = scope.principal
     return Acknowledge(
         id=uuid4(),
         warning=warning.id,
         street=warning.street,
         department=warning.department,
+        seen_rev=warning.rev,
         tier=warning.tier,
         actor=Actor(id=who.id, name=who.name),
         at=now,
-        note=note.note,
+        note=note,
     )
 
 

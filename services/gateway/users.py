@@ -8,6 +8,7 @@ from datetime import datetime
 from fastapi import APIRouter, Request
 
 from schemas.access import Grant, Role
+from schemas.base import Code
 from schemas.rest import NewUser, User, UserChange
 from services.gateway.domain.access import Capability, Scope, Verdict, digest
 from services.gateway.domain.identity import PREFIX
@@ -38,7 +39,7 @@ async def create(user: NewUser, request: Request, scope: Reader, sources: From) 
 
 
 @routes.patch("/users/{user}", summary="Change a user")
-async def change(user: str, change: UserChange, request: Request, scope: Reader, sources: From) -> User:
+async def change(user: Code, change: UserChange, request: Request, scope: Reader, sources: From) -> User:
     """Return the user as it is now. What a session stands on ends it when it changes: password, grants, being disabled."""
     before = await _administered(user, scope, sources)
     if change.grants is not None:

@@ -59,6 +59,10 @@ class Health:
         """Return the problems for which the process should be ended."""
         return [check.silence for check in self._checks if check.vital and check.silence]
 
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong by the names of the checks; empty where nothing is."""
+        return {check.name: check.problem for check in self._checks}
+
     def unready(self) -> list[str]:
         """Return the problems for which the process is not ready."""
         return [check.problem for check in self._checks if check.problem]

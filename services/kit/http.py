@@ -9,7 +9,9 @@ from typing import Any
 
 import uvicorn
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -63,8 +65,25 @@ async def _run(server: uvicorn.Server, host: str, port: int) -> None:
         raise OSError(f"cannot listen on {host}:{port}") from error
 
 
+class _Readiness(Collector):
+    """What `/readyz` says, as metrics: a service that waits for its servers has few others, and must not look well for it."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the verdict of this moment, and each check's."""
+        problems = self._health.problems()
+        yield GaugeMetricFamily("tongguan_ready", "Whether the service takes work", value=not any(problems.values()))
+        checks = GaugeMetricFamily("tongguan_check_ok", "Whether a check of readiness holds", labels=["check"])
+        for name, problem in problems.items():
+            checks.add_metric([name], not problem)
+        yield checks
+
+
 def admin(health: Health, registry: CollectorRegistry) -> Starlette:
-    """Return the admin pages: `/livez` (503: end this process), `/readyz` (503: send it no work), `/metrics`."""
+    """Return the admin pages: `/livez` (503: end this process), `/readyz` (503: send it no work), `/metrics`, which tells of readiness, too."""
+    registry.register(_Readiness(health))
 
     def verdict(problems: list[str]) -> Response:
         return JSONResponse({"ok": not problems, "problems": problems}, status_code=503 if problems else 200)

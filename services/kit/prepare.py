@@ -1,7 +1,7 @@
 """`python -m services.kit.prepare`: make the servers ready for the rooms, and end.
 
-It waits for PostgreSQL and for enough brokers, brings the database up to date and makes the topics that are missing. A deployment runs it
-before the rooms of a new version start (`up` does the same by itself). Run again it changes nothing.
+It waits for PostgreSQL and for enough brokers, brings the database up to date, notes whose city it holds and makes the topics that are
+missing. A deployment runs it before the rooms of a new version start (`up` does the same by itself). Run again it changes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel, Field
 
-from services.kit import logs, migrations, room, topics
+from services.kit import city, deployment, logs, migrations, room, topics
 from services.kit.errors import Unavailable
 from services.kit.settings import CommonSettings
 
@@ -40,15 +40,21 @@ class Settings(CommonSettings):
 
 
 async def prepare(settings: Settings, stop: asyncio.Event) -> None:
-    """Do it all, or leave off at `stop`. Raises `Unavailable` when the servers do not answer in time, `Misconfigured` as migrations and topics do."""
+    """Do it all, or leave off at `stop`.
+
+    Raises `Unavailable` when the servers do not answer in time, `Misconfigured` for a city that cannot be read or is not that of the database,
+    and as migrations and topics do.
+    """
     await room.until_stopped(_prepare(settings), stop)
 
 
 async def _prepare(settings: Settings) -> None:
     own = settings.prepare
+    code = city.load(settings.city).city.code
     await _answered(partial(_database, settings.database), "PostgreSQL", own.wait_s)
     await _answered(partial(_brokers, settings.kafka, own.replication), "Kafka", own.wait_s)
     await asyncio.to_thread(migrations.migrate, settings.database, lambda file: _log.info("migrated", file=file))
+    await asyncio.to_thread(deployment.take, settings.database, code)
     await topics.apply(settings.kafka, settings.database, lambda made: _log.info("made", what=made), replication=own.replication)
     _log.info("prepared", replication=own.replication)
 

@@ -101,11 +101,11 @@ def identity(number: int) -> UUID:
 
 
 def acknowledgement(
-    number: int, at: datetime, *, zh: str = "陈值守", en: str = "Chen", tier: Tier = Tier.RED, note: str | None = None
+    number: int, at: datetime, *, zh: str = "陈值守", en: str = "Chen", tier: Tier = Tier.RED, seen_rev: int = 1, note: str | None = None
 ) -> WarningActions:
     """What is known of warning `number` after somebody acknowledged it."""
     by = Actor(id="chen", name=Name(zh=zh, en=en))
-    said = Acknowledgement(by=by, at=at, tier=tier, note=note)
+    said = Acknowledgement(by=by, at=at, seen_rev=seen_rev, tier=tier, note=note)
     return WarningActions(
         warning=identity(number), rev=1, street=STREET, department="water", acknowledged=said, command=uuid5(NAMESPACE, f"ack {number}")
     )
@@ -164,7 +164,7 @@ def warning(
         dwell_s=dwell_s,
         statistic=Statistic.INSTANT,
         period_s=0,
-        standard="CJJ 92-2016 §5.3",
+        standard=Name(zh="CJJ 92-2016 第 5.3 条", en="CJJ 92-2016 §5.3"),
         clears_at=10 if state is WarningState.OPEN else None,
         observation=f"reading-{number}-{rev}",
         observed_at=changed,

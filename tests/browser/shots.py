@@ -122,7 +122,7 @@ def _news(stage: Stage, now: datetime) -> list[Warning]:
 
 def _people(stage: Stage, now: datetime) -> None:
     stage.audit = [
-        audited(now - timedelta(minutes=at * 3), ("session.open", "warning.acknowledge", "region.mute", "user.change")[at % 4]) for at in range(24)
+        audited(now - timedelta(minutes=at * 3), ("session.open", "warning.acknowledge", "screen.mute", "user.change")[at % 4]) for at in range(24)
     ]
     names = [
         ("chen", "陈值守", "Chen", Role.CITY, CITY.name),

@@ -28,7 +28,7 @@ from schemas.base import Name
 from schemas.health import Heartbeat as ServiceHeartbeat
 from schemas.live import Delta, Heartbeat, Hello, LiveRegion, LiveSensor, LiveValue, Snapshot
 from schemas.regions import Region, RegionTree
-from schemas.rest import Credentials, May, Mute, NewUser, Note, Provider, RegionMap, Session, SignIn, User, UserChange
+from schemas.rest import Acknowledging, Credentials, May, Mute, NewUser, OwnPassword, Provider, RegionMap, Session, SignIn, User, UserChange
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.gateway.domain.outlines import Outlines
 from services.gateway.http import CONTENT_POLICY
@@ -72,6 +72,7 @@ PEOPLE = {
     "guan": _person("管理员", "Guan", (Role.ADMIN, CITY)),
     "du": _person("杜作者", "Du", (Role.RULE_AUTHOR, DISTRICT)),
     "wu": _person("无权者", "Wu"),
+    "oidc:ning": _person("宁外部", "Ning", (Role.CITY, CITY)),
 }
 
 
@@ -87,8 +88,9 @@ class Watcher:
 class Told:
     """What pages asked the stage to do."""
 
-    notes: list[tuple[UUID, Note]] = field(default_factory=list)
+    notes: list[tuple[UUID, Acknowledging]] = field(default_factory=list)
     mutes: list[tuple[str, Mute]] = field(default_factory=list)
+    passwords: list[tuple[str, OwnPassword]] = field(default_factory=list)
     made: list[NewUser] = field(default_factory=list)
     changes: list[tuple[str, UserChange]] = field(default_factory=list)
 
@@ -98,7 +100,8 @@ class Stage:
 
     What it will say is in its attributes, which a test sets at any time; `send` says something to all who watch. Heartbeats go out
     every `beat` seconds unless `mute`. `guest` is whoever comes without a cookie, None when such a one must sign in. `close_codes` holds
-    regions that are refused; `locked_s` is for how long nobody can sign in; `slow_ack`: acknowledgements are taken, and arrive later.
+    regions that are refused; `locked_s` is for how long nobody can sign in; `ends_at` is when sessions end however much they are used;
+    `slow_ack`: acknowledgements are taken, and arrive later.
     """
 
     def __init__(self, tree: RegionTree = TREE) -> None:
@@ -106,6 +109,7 @@ class Stage:
         self.guest: str | None = "chen"
         self.oidc: Provider | None = None
         self.locked_s = 0
+        self.ends_at: datetime | None = None
         self.slow_ack = False
         self.close_codes: dict[str, int] = {}
         self.refuse_with: int | None = None
@@ -301,6 +305,7 @@ class Stage:
                 Route("/v1/session", self._session),
                 Route("/v1/session", self._open, methods=["POST"]),
                 Route("/v1/session", self._close, methods=["DELETE"]),
+                Route("/v1/session/password", self._change_password, methods=["PUT"]),
                 Route("/v1/regions/{code}/map", self._map),
                 Route("/v1/regions/{code}/mutes", self._mute, methods=["POST"]),
                 Route("/v1/warnings/{warning:uuid}/story", self._story),
@@ -327,7 +332,7 @@ class Stage:
 
     async def _session(self, request: Request) -> Response:
         who = self._who(request)
-        return _problem(401, "unauthorised") if who is None else _answer(session_of(who, self.now(), self.tree))
+        return _problem(401, "unauthorised") if who is None else _answer(self._session_of(who))
 
     async def _open(self, request: Request) -> Response:
         if self.locked_s:
@@ -336,9 +341,30 @@ class Stage:
         known = PEOPLE.get(given.user)
         if known is None or known.password != given.password:
             return _problem(401, "wrong_credentials")
-        answer = _answer(session_of(given.user, self.now(), self.tree))
+        answer = _answer(self._session_of(given.user))
         answer.set_cookie(COOKIE, given.user, httponly=True, samesite="strict")
         return answer
+
+    def _session_of(self, who: str) -> Session:
+        idle_at = self.now() + timedelta(hours=12)
+        return session_of(who, self.tree, min(idle_at, self.ends_at or idle_at))
+
+    async def _change_password(self, request: Request) -> Response:
+        who = self._who(request)
+        if who is None:
+            return _problem(401, "unauthorised")
+        if not _may_change(request):
+            return _problem(403, "forged")
+        if self.locked_s:
+            return _problem(429, "locked", {"Retry-After": str(self.locked_s)})
+        try:
+            wanted = OwnPassword.model_validate_json(await request.body())
+        except ValidationError as error:
+            return _problem(422, "bad_request", detail=str(error.errors()[0]["msg"]))
+        if wanted.present != PEOPLE[who].password:
+            return _problem(401, "wrong_credentials")
+        self.told.passwords.append((who, wanted))
+        return Response(status_code=204)
 
     async def _close(self, request: Request) -> Response:
         if not _may_change(request):
@@ -367,9 +393,9 @@ class Stage:
         if not _may_change(request):
             return _problem(403, "forbidden")
         of = request.path_params["warning"]
-        note = Note.model_validate_json(await request.body())
-        self.told.notes.append((of, note))
-        actions = acknowledgement(0, self.now(), note=note.note).model_copy(update={"warning": of})
+        seen = Acknowledging.model_validate_json(await request.body())
+        self.told.notes.append((of, seen))
+        actions = acknowledgement(0, self.now(), seen_rev=seen.rev, note=seen.note).model_copy(update={"warning": of})
         return Response(status_code=202) if self.slow_ack else _answer(actions)
 
     async def _audit(self, request: Request) -> Response:
@@ -405,7 +431,7 @@ class Stage:
         return _answer(self.users[at])
 
 
-def session_of(who: str, now: datetime, tree: RegionTree) -> Session:
+def session_of(who: str, tree: RegionTree, expires_at: datetime) -> Session:
     """Return the session of somebody."""
     person = PEOPLE[who]
     roles = {grant.role for grant in person.grants}
@@ -422,7 +448,7 @@ def session_of(who: str, now: datetime, tree: RegionTree) -> Session:
             users=Role.ADMIN in roles,
         ),
         csrf=CSRF,
-        expires_at=now + timedelta(hours=12),
+        expires_at=expires_at,
         city=_shown(tree.root),
         timezone="Asia/Shanghai",
         departments=DEPARTMENTS,

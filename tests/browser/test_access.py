@@ -65,6 +65,7 @@ async def test_audit_is_newest_first_and_goes_back(stage: Stage, open_page: Open
         await expect(entries).to_have_count(50)
         for part in ("mallory", "region.watch", "拒绝", "region 620102 is not yours", "192.0.2.7"):
             await expect(entries.first).to_contain_text(part)
+        await expect(entries.nth(1).locator('[title="session.open"]')).to_have_text("登录")
         await does(page, "more").click()
         await expect(entries).to_have_count(60)
         await expect(page.get_by_text("没有更早的记录了。")).to_be_visible()
@@ -156,6 +157,30 @@ async def _menu(page: Page, stage: Stage) -> None:
     await does(page, "account").click()
 
 
+async def _password(page: Page, stage: Stage) -> None:
+    await _menu(page, stage)
+    await does(page, "password").click()
+    await page.locator("dialog [name=present]").fill("x")
+    await page.locator("dialog [name=new]").fill("short")
+    await page.locator("dialog [name=again]").fill("short")
+    await page.locator("dialog [name=again]").press("Enter")
+    await expect(page.locator("dialog .why")).to_be_visible()
+
+
+async def _ending(page: Page, stage: Stage) -> None:
+    await _region(page, stage)
+    stage.ends_at = stage.now() + timedelta(hours=1)
+    await page.reload()
+    await expect(banner(page, "ending")).to_be_visible()
+
+
+async def _ended(page: Page, stage: Stage) -> None:
+    await _region(page, stage)
+    stage.guest = None
+    await stage.drop(1012)
+    await expect(banner(page, "ended")).to_be_visible()
+
+
 async def _lost(page: Page, stage: Stage) -> None:
     await _region(page, stage)
     stage.mute = True
@@ -186,6 +211,9 @@ PAGES: dict[str, tuple[str | None, str, Callable[[Page, Stage], Awaitable[None]]
     "warning": ("chen", f"/regions/{DISTRICT}/warnings/{identity(3)}", _warning),
     "mute": ("chen", f"/regions/{DISTRICT}", _mute),
     "menu": ("chen", f"/regions/{DISTRICT}", _menu),
+    "password": ("chen", f"/regions/{DISTRICT}", _password),
+    "ending": ("chen", f"/regions/{DISTRICT}", _ending),
+    "ended": ("chen", f"/regions/{DISTRICT}", _ended),
     "stale": ("chen", f"/regions/{DISTRICT}", _lost),
     "audit": ("shen", "/audit", _audit),
     "users": ("guan", "/users", _users),

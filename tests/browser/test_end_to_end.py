@@ -163,7 +163,7 @@ async def test_gateway_is_lost_and_regained(platform: Running, open_page: Opener
 async def test_auditor_reads_who_signed_in(platform: Running, open_page: Opener) -> None:
     async with open_page(platform.gateway_url, tolerate=NOT_SIGNED_IN) as page:
         await _sign_in(page, platform, "auditor")
-        await expect(page.locator("table.audit tbody tr").first).to_contain_text("session.open")
+        await expect(page.locator("table.audit tbody tr").first.locator('[title="session.open"]')).to_have_text("登录")
         await expect(page.locator("table.audit tbody tr").first).to_contain_text("auditor")
 
 

@@ -25,7 +25,7 @@ async def test_cause_is_one_click_away(stage: Stage, open_page: Opener) -> None:
         await loaded(page)
         await rows(page).first.click()
         await expect(page.locator("#panel-title")).to_be_focused()
-        for part in ("流量 · 判定值", "6.5 L/s", "≤ 8 L/s", "CJJ 92-2016 §5.3", "5.25 L/s"):
+        for part in ("流量 · 判定值", "6.5 L/s", "≤ 8 L/s", "CJJ 92-2016 第 5.3 条", "5.25 L/s"):
             await expect(page.locator(".cause")).to_contain_text(part)
         for part in ("water.flow.low · 第 4 版", "连续 3 个读数", "≥ 10 L/s", "reading-1-1", "水务局", "实测", "+350 ms"):
             await expect(page.locator(".evidence")).to_contain_text(part)
@@ -60,7 +60,7 @@ async def test_acknowledging_says_who_and_when(stage: Stage, open_page: Opener) 
         await expect(page.locator(".people")).to_contain_text("陈值守 于")
         await expect(page.locator(".people blockquote")).to_have_text("已派人到场")
         await expect(rows(page).locator(".ack")).to_have_text(["✓ 已确认"])
-        assert [(of, note.note) for of, note in stage.told.notes] == [(identity(1), "已派人到场")]
+        assert [(of, seen.rev, seen.note) for of, seen in stage.told.notes] == [(identity(1), 1, "已派人到场")]
 
 
 async def test_acknowledgement_that_takes_time_arrives_live(stage: Stage, open_page: Opener) -> None:

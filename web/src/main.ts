@@ -13,7 +13,8 @@ import "./style.css";
 
 /** The session is over: nothing of it stays on the screen, and signing in leads back here. */
 function sessionEnded(): void {
-  forget();
+  const { model, now } = watching.view.value;
+  forget(model.region === null ? NaN : now);
   watching.stop();
   const { name, fullPath } = router.currentRoute.value;
   if (name !== "sign-in") void router.replace({ name: "sign-in", query: { to: fullPath } });

@@ -34,6 +34,9 @@ _SHRINK = 0.97
 _SHRINKS = 90
 """After so many steps cells are 0.06 of the first size; an outline that holds too few even of these is a thread, in which none could be seen."""
 
+_THREAD = 100
+"""So many times as long as a square of the same size is high: a thread, whose grid would take long to go through and show nothing."""
+
 
 class Area:
     """What polygons enclose, and points on their plane: x is longitude times `stretch`."""
@@ -125,6 +128,9 @@ def inside(polygons: Sequence[Polygon], count: int) -> list[Polygon] | None:
     area = Area(polygons, wide)
     radius = 1.1 * math.sqrt(area.size / count / _HEXAGON)
     anchor = area.heart()
+    _, south, _, north = area.box
+    if north - south > _THREAD * radius * math.sqrt(count):
+        return None
     for _ in range(_SHRINKS):
         if centres := _inmost(area, anchor, radius, count):
             return [hexagon((x / wide, y), radius, wide) for x, y in sorted(centres, key=lambda centre: (-centre[1], centre[0]))]

@@ -42,6 +42,14 @@ class Proxies:
         return self._all or any(address in network for network in self._networks)
 
 
+def network(address: str) -> str:
+    """Return what stands for an address when tries are counted: of IPv6 its /64, all of which is one subscriber's; what is no address is itself."""
+    at = _parsed(address)
+    if not isinstance(at, ipaddress.IPv6Address):
+        return address
+    return str(at.ipv4_mapped or ipaddress.IPv6Network((int(at), 64), strict=False))
+
+
 def _parsed(text: str) -> _Address | None:
     """Return an address, which may be followed by a port."""
     text = text.strip()

@@ -6,13 +6,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from services.gateway.domain.proxies import network
+
 WINDOW_S = 60.0
 """For so long after the first the like of it is counted; then the count is told."""
-OF_ADDRESS = 30
-"""Different refusals of one address told within a window; more are counted together, whoever tries all doors."""
+OF_ONE = 30
+"""Different refusals of one principal, or of one network of those who proved to be none, told within a window; more are counted together."""
 IN_ALL = 10_000
 """Different refusals remembered; more are counted together, wherever they come from."""
-VARIOUS = "various"
+SYSTEM = "(system)"
+"""Who does what the gateway does by itself. These three can be no user's id (`schemas.base.Code`)."""
+UNKNOWN = "(unknown)"
+"""Who did not prove to be anybody: not even what they said is kept, for some type their password there."""
+VARIOUS = "(various)"
+"""Who, what and where of refusals that are counted together."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +34,15 @@ class Act:
     """None when it is of no region: then it is the city's."""
     reason: str | None = None
     detail: Mapping[str, str] = field(default_factory=dict, compare=False)
+    proven: bool = False
+    """Whether the actor showed a session or a token: nobody else's refusals count against theirs."""
 
 
 @dataclass
 class _Run:
-    act: Act
     since: float
-    told: bool
+    together: Act | None
+    """Against what it counts that it was told; None when it was not."""
     counted: int = 0
 
 
@@ -42,17 +51,19 @@ class Repeats:
 
     def __init__(self) -> None:
         self._runs: dict[Act, _Run] = {}
-        self._told: Counter[str] = Counter()
+        self._told: Counter[Act] = Counter()
+        """How many different ones were told, by what stands for them together."""
 
     def first(self, act: Act, now: float) -> bool:
         """Say whether it is to be told now; else it is counted."""
-        run = self._runs.get(act)
-        if run is None and len(self._runs) < IN_ALL and self._told[act.address] < OF_ADDRESS:
-            self._told[act.address] += 1
-            self._runs[act] = _Run(act, now, told=True)
+        run, together = self._runs.get(act), _together(act)
+        if run is None and len(self._runs) < IN_ALL and self._told[together] < OF_ONE:
+            self._told[together] += 1
+            self._runs[act] = _Run(now, together)
             return True
         if run is None:
-            run = self._together(act.address if len(self._runs) < 2 * IN_ALL else VARIOUS, now)
+            kept = together if len(self._runs) < 2 * IN_ALL else ANYBODYS
+            run = self._runs.setdefault(kept, _Run(now, None))
         run.counted += 1
         return False
 
@@ -65,12 +76,18 @@ class Repeats:
                 if run.counted:
                     yield act, run.counted
 
-    def _together(self, address: str, now: float) -> _Run:
-        act = Act(actor=VARIOUS, action="various.refuse", subject=VARIOUS, address=address)
-        return self._runs.setdefault(act, _Run(act, now, told=False))
-
     def _forget(self, run: _Run) -> None:
-        if run.told:
-            self._told[run.act.address] -= 1
-            if not self._told[run.act.address]:
-                del self._told[run.act.address]
+        if run.together is not None:
+            self._told[run.together] -= 1
+            if not self._told[run.together]:
+                del self._told[run.together]
+
+
+ANYBODYS = Act(VARIOUS, "various.refuse", VARIOUS, VARIOUS)
+
+
+def _together(act: Act) -> Act:
+    """Return what stands for all refusals of a principal, wherever they are; of others, for those of their network."""
+    if act.proven:
+        return Act(act.actor, "various.refuse", VARIOUS, VARIOUS, proven=True)
+    return Act(VARIOUS, "various.refuse", VARIOUS, network(act.address))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
 
 from services.kit.embedded import jars
 from services.kit.embedded.command import Command, EmbeddedError, base_environment
@@ -151,11 +152,14 @@ async def prepare(plan: KafkaPlan, run: Run) -> Command:
 
 
 async def ready(plan: KafkaPlan) -> bool:
-    """Tell whether the broker serves: it answers and names itself as a member. Takes 2 s at most."""
+    """Tell whether the broker serves: what answers names members, and is of this folder's cluster, not a stranger on its port. Takes 2 s at most."""
     client = AIOKafkaClient(bootstrap_servers=plan.bootstrap, request_timeout_ms=1000, metadata_max_age_ms=3_600_000)
     try:
         await client.bootstrap()
-        return bool(client.cluster.brokers())
+        if not client.cluster.brokers():
+            return False
+        answer = await client.send(client.get_random_node(), MetadataRequest([]))
+        return bool(answer.cluster_id == _cluster_id(plan.folder))
     except (KafkaError, OSError):
         return False
     finally:

@@ -22,7 +22,7 @@ from schemas.tiers import TIERS, Tier
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.alerts.domain.routing import route
 from services.alerts.store import Polled, Store
-from services.gateway.reads import ROLE, Reads
+from services.gateway.reads import ROLE
 from services.kit import database as kit_database
 from services.kit.errors import Fenced
 from services.kit.producer import Outgoing, Producer
@@ -130,10 +130,10 @@ async def test_readers_see_their_desks_and_streets_only_and_no_table(pool: async
     await store.commit(claims, {W: 1}, Polled([warning(at, tier="red", street=street) for at, street in enumerate(STREETS, 1)]), notified)
     reader = await kit_database.open_pool(database, role=ROLE)
     try:
-        reads = Reads(reader)
 
         async def seen(recipient: str, streets: list[str], most: int = 200) -> set[tuple[str, str]]:
-            found = [json.loads(body) for body in await reads.notifications([f"region/{recipient}"], streets, most)]
+            rows = await reader.fetch("select body from api_alerts.notifications($1, $2, $3)", [f"region/{recipient}"], streets, most)
+            found = [json.loads(row["body"]) for row in rows]
             return {(one["recipient"], one["street"]) for one in found}
 
         assert await seen(CITY, list(STREETS)) == {(f"region/{CITY}", street) for street in STREETS}
@@ -152,14 +152,14 @@ async def test_readers_see_their_desks_and_streets_only_and_no_table(pool: async
 async def test_a_command_is_decided_once_and_told_with_its_outcome(pool: asyncpg.Pool):
     store = Store(pool)
     claims = await store.take([C])
-    first, again, graver = acknowledge(1, Tier.ORANGE, "li"), acknowledge(2, Tier.ORANGE, "wang"), acknowledge(3, Tier.RED, "wang")
+    first, again, graver = acknowledge(1, Tier.ORANGE, "li"), acknowledge(2, Tier.ORANGE, "wang"), acknowledge(3, Tier.RED, "wang", rev=2)
     await store.commit(claims, {C: 2}, Polled(commands=[first, first, again]), notified)
     await store.commit(claims, {C: 4}, Polled(commands=[again, graver]), notified)
     rows = await pool.fetch("select value from alerts.outbox where topic = $1 order by seq", ACTIONS)
     told = [WarningActions.model_validate_json(row["value"]) for row in rows]
     assert [(one.rev, one.command, one.acknowledged.by.id if one.acknowledged else None) for one in told] == [
         (1, first.id, "li"),
-        (2, again.id, "li"),  # the first one's at this tier
+        (2, again.id, "li"),  # the first one's of this revision
         (3, graver.id, "wang"),
     ]
 
@@ -198,6 +198,6 @@ async def test_a_command_goes_its_whole_way_by_the_topics(
     assert service.events("crashed") == []
 
 
-def acknowledge(number: int, tier: Tier, who: str, warning: int = 7) -> Acknowledge:
+def acknowledge(number: int, tier: Tier, who: str, warning: int = 7, rev: int = 1) -> Acknowledge:
     actor = Actor(id=who, name=Name(zh=who, en=who))
-    return Acknowledge(id=UUID(int=number), warning=UUID(int=warning), street=STREET, department="d", tier=tier, actor=actor, at=NOW)
+    return Acknowledge(id=UUID(int=number), warning=UUID(int=warning), street=STREET, department="d", seen_rev=rev, tier=tier, actor=actor, at=NOW)

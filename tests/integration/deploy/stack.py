@@ -131,15 +131,20 @@ class Stack:
 
     async def ready(self, room: str) -> bool:
         """Ask what the image's health check asks."""
-        port = self.services[room]["environment"]["HEALTH_PORT"]
         try:
-            async with httpx.AsyncClient() as client:
-                return (await client.get(f"http://{self.address[room]}:{port}/readyz", timeout=5)).status_code == 200
+            return (await self.admin(room, "/readyz")).status_code == 200
         except httpx.TransportError:
             return False
 
+    async def admin(self, room: str, path: str) -> httpx.Response:
+        """Ask a room's admin port, as Prometheus does."""
+        port = self.services[room]["environment"]["HEALTH_PORT"]
+        async with httpx.AsyncClient() as client:
+            return await client.get(f"http://{self.address[room]}:{port}{path}", timeout=5)
+
     def make_database(self) -> None:
-        """Run what the database's image runs once with a new cluster."""
+        """Run what the database's image runs once with a new cluster, after it has put things of its own into template1."""
+        self.in_postgres(["psql", "-U", "postgres", "-d", "template1", "-c", "create table of_the_image ()"])
         (script,) = (source for source in compose.mounts(self.services["postgres"]).values() if source.name.endswith(".sh"))
         self.in_postgres([str(script)])
 

@@ -10,11 +10,15 @@ import shutil
 import stat
 import subprocess
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from services.cli.folder import program_version
 from services.gateway.settings import Settings as Gateway
@@ -159,6 +163,57 @@ def test_init_changes_nothing_that_is_there(deployed: Path) -> None:
     assert {file: file.read_bytes() for file in deployed.rglob("*") if file.is_file()} == before
 
 
+@pytest.mark.parametrize("gone", ["certificate.pem", "certificate-key.pem"])
+def test_init_makes_certificate_and_key_anew_together(gone: str, tmp_path: Path) -> None:
+    """nginx does not start with one beside another's."""
+    _init(tmp_path)
+    before = _certified(tmp_path)
+    (tmp_path / "secrets" / gone).unlink()
+    assert _init(tmp_path).returncode == 0
+    certificate, key = _certified(tmp_path)
+    assert certificate.public_key() == key.public_key()
+    assert certificate != before[0]
+
+
+def _certified(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    certificate = x509.load_pem_x509_certificate((folder / "secrets" / "certificate.pem").read_bytes())
+    key = serialization.load_pem_private_key((folder / "secrets" / "certificate-key.pem").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return certificate, key
+
+
+@pytest.mark.parametrize("gone", ["database-password", "pgpass"])
+def test_init_makes_the_database_s_password_and_pgpass_from_each_other(gone: str, tmp_path: Path) -> None:
+    """The database keeps the old password, so a new one would lock the services out."""
+    _init(tmp_path)
+    secrets = tmp_path / "secrets"
+    before = {name: (secrets / name).read_text() for name in ("database-password", "pgpass")}
+    (secrets / gone).unlink()
+    assert _init(tmp_path).returncode == 0
+    assert {name: (secrets / name).read_text() for name in before} == before
+
+
+@pytest.mark.parametrize(
+    ("host", "vouched", "origin", "port"),
+    [
+        ("city.example", x509.DNSName("city.example"), "https://city.example", "443"),
+        ("city.example:8443", x509.DNSName("city.example"), "https://city.example:8443", "8443"),
+        ("city.example:443", x509.DNSName("city.example"), "https://city.example", "443"),
+        ("10.0.0.1:8443", x509.IPAddress(ip_address("10.0.0.1")), "https://10.0.0.1:8443", "8443"),
+        ("[fd00::1]:8443", x509.IPAddress(ip_address("fd00::1")), "https://[fd00::1]:8443", "8443"),
+    ],
+)
+def test_the_certificate_vouches_for_the_host_and_browsers_find_its_port(
+    host: str, vouched: x509.GeneralName, origin: str, port: str, tmp_path: Path
+) -> None:
+    assert _init(tmp_path, host).returncode == 0
+    certificate, _ = _certified(tmp_path)
+    assert list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value) == [vouched]
+    made = compose.dotenv(tmp_path / ".env")
+    assert made["TONGGUAN_ORIGIN"] == origin
+    assert f"{port}:8443" in compose.load(made)["services"]["nginx"]["ports"]
+
+
 @pytest.mark.parametrize("folder", sorted((ROOT / "cities").glob("*/city.yaml")), ids=lambda file: file.parent.name)
 def test_init_makes_a_key_for_each_department_and_an_administrator(folder: Path, tmp_path: Path) -> None:
     assert _init(tmp_path, "127.0.0.1", folder.parent.name).returncode == 0
@@ -172,7 +227,9 @@ def test_init_makes_a_key_for_each_department_and_an_administrator(folder: Path,
     assert made.keys() == json.loads((DEPLOY / "secrets.example.json").read_text()).keys()
 
 
-@pytest.mark.parametrize("arguments", [("https://city.example/",), ("city.example", "000000"), ("a b",)])
+@pytest.mark.parametrize(
+    "arguments", [("https://city.example/",), ("city.example", "000000"), ("a b",), ("city.example:",), ("city.example:x",), ("fd00::1",)]
+)
 def test_init_refuses_what_cannot_work_and_makes_nothing(arguments: tuple[str, ...], tmp_path: Path) -> None:
     refused = _init(tmp_path, *arguments)
     assert refused.returncode == 2
@@ -262,6 +319,12 @@ def test_prometheus_finds_its_rules_and_rooms() -> None:
     jobs = {job["job_name"] for job in configured["scrape_configs"]}
     named = {job for _, expression in _asked() for jobs in re.findall(r'job=~?"([^"]+)"', expression) for job in jobs.split("|")}
     assert named <= jobs
+
+
+def test_a_room_that_is_nowhere_is_told_of() -> None:
+    """No sample is no alert, unless absence is asked for by the room's name."""
+    (rule,) = (rule for rule in _alerts() if rule["alert"] == "RoomNotReady")
+    assert set(re.findall(r'absent\(tongguan_ready\{job="(\w+)"\}\)', rule["expr"])) == set(ROOMS)
 
 
 def test_each_alert_says_what_to_do() -> None:

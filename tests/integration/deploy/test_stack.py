@@ -244,6 +244,25 @@ async def test_a_warning_is_seen_and_after_the_loss_of_a_broker_the_next_one_too
     await eventually(in_step, "the broker to catch up", 60)
 
 
+async def test_a_room_that_waits_for_the_database_says_so_in_its_metrics(stack: Stack) -> None:
+    """It answers, so that `up` is 1: without this figure no alert would tell of it."""
+
+    async def told() -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            text = (await stack.admin("rules", "/metrics")).text
+            return "tongguan_ready 0.0" in text and 'tongguan_check_ok{check="database"} 0.0' in text
+        return False
+
+    assert stack.stop("rules") == 0
+    stack.postgres.kill()
+    stack.start_room("rules")
+    await eventually(told, "rules to say that it is not ready", 30)
+    await stack.postgres.start()
+    for room in ROOMS:
+        await stack.until_ready(room)
+    assert "tongguan_ready 1.0" in (await stack.admin("rules", "/metrics")).text
+
+
 def _in_postgres() -> list[list[str]]:
     """Return the commands of docs/operations.md that are run in the database's container: the dump, the role, the restoring."""
     text = (ROOT / "docs" / "operations.md").read_text()

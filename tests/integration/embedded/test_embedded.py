@@ -225,6 +225,20 @@ async def test_a_record_survives_kill_9_and_other_ports(data: Path):
         assert await read_all(second, "kept", 1) == ["统管".encode()]
 
 
+async def test_a_stranger_on_their_ports_is_not_taken_for_the_servers(data: Path):
+    ports = free_plan()
+    mine = kafka.KafkaPlan(data / "kafka", ports.kafka, ports.controller, data_folder.cache())
+    other = kafka.KafkaPlan(data / "other-kafka", ports.kafka, ports.controller, data_folder.cache())
+    await kafka.prepare(other, runner(data))
+    async with broker(mine, data):
+        assert await kafka.ready(mine)
+        assert not await kafka.ready(other)
+    mine_too, other_too = (postgres.PostgresPlan(data / name, ports.database) for name in ("postgres", "other-postgres"))
+    await postgres.prepare(other_too, runner(data))
+    async with database(mine_too, data):
+        assert not await postgres.ready(other_too)
+
+
 def test_no_cluster_id_looks_like_an_option():
     made = {kafka.new_cluster_id() for _ in range(1000)}
     assert len(made) == 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,9 +26,18 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         running.stop()
 
 
-def _start(folder: Path, servers: Running, data: Path) -> Running:
+def _start(folder: Path, servers: Running, data: Path, *flags: str) -> Running:
     folder.mkdir()
-    return Running(folder, data=data, kafka=servers.run["kafka"], database=servers.run["database"], flags=["--no-pages"])
+    return Running(folder, data=data, kafka=servers.run["kafka"], database=servers.run["database"], flags=["--no-pages", *flags])
+
+
+@pytest.fixture(autouse=True)
+def nobodys(servers: Running) -> Iterator[None]:
+    """Each test begins with a database that belongs to no folder and has no users."""
+    yield
+    with psycopg.connect(servers.run["database"]) as connection:
+        connection.execute("delete from kit.deployment")
+        connection.execute("truncate gateway.users cascade")
 
 
 def _refused(*arguments: str) -> str:
@@ -88,6 +98,43 @@ def test_a_folder_and_servers_that_do_not_belong_together_are_refused(servers: R
     running.stop()
     told = _refused("--data", str(data))
     assert f"mend: add --kafka {servers.run['kafka']}" in told
+
+
+def test_a_database_of_another_folder_is_refused_and_taken_over_without_its_passwords(servers: Running, tmp_path: Path) -> None:
+    first, second = tmp_path / "one", tmp_path / "two"
+    running = _start(tmp_path / "first", servers, first)
+    try:
+        running.wait_ready()
+        users = running.users
+    finally:
+        running.stop()
+    outside = ("--kafka", servers.run["kafka"], "--database", servers.run["database"])
+    asked = subprocess.run(
+        (sys.executable, "-m", "services.cli", "reset", "--data", str(first)), cwd=ROOT, input="y\n", capture_output=True, text=True, check=True
+    )
+    assert "The passwords of the users in the database" in asked.stdout
+    told = _refused("--data", str(second), *outside)
+    assert f"the database belongs to the data folder {first}, which has the passwords of its users" in told
+    assert "--adopt takes this one over" in told
+    told = _refused("--data", str(second), *outside, "--adopt", "--city", str(ROOT / "cities" / "441900"))
+    assert "the database holds the city 620100, not 441900" in told
+
+    running = _start(tmp_path / "second", servers, second, "--adopt", "--json")
+    try:
+        running.wait_ready()
+        running.wait_for(lambda: '"users"' in running.log.read_text(), "the banner", 10)
+        line = json.loads(next(line for line in running.log.read_text().splitlines() if line.startswith("{")))
+        assert {user["id"]: user["password"] for user in line["users"]} == dict.fromkeys(users)
+        assert running.users == {}
+        user, password = next(iter(users.items()))
+        assert httpx.post(f"{running.gateway_url}/v1/session", json={"user": user, "password": password}).status_code == 200
+    finally:
+        assert running.stop() == 0
+    again = _start(tmp_path / "third", servers, second)
+    try:
+        again.wait_ready()
+    finally:
+        assert again.stop() == 0
 
 
 def test_more_copies_than_brokers_are_refused(servers: Running, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 import pytest
 
 from services.cli import folder
@@ -257,6 +258,19 @@ def test_the_whole_platform_starts_heals_and_ends_in_order(start: Callable[..., 
     assert again.until_ready()["secrets"] == first["secrets"]
     assert json.loads(Path(first["secrets"]).read_text()) == secrets
     assert again.stop()[0] == 0
+
+
+def test_a_folder_goes_on_with_its_own_city_only(start: Callable[..., Run], data: Path):
+    run = start("--data", str(data), "--no-feed", "--no-pages")
+    told = run.until_ready()
+    with psycopg.connect(told["database"]) as connection:
+        marker = folder.inspect(data)
+        assert marker is not None
+        assert connection.execute("select city, folder from kit.deployment").fetchall() == [(marker.city, marker.id)]
+    assert run.stop()[0] == 0
+    other = start("--data", str(data), "--no-feed", "--no-pages", "--city", str(ROOT / "cities" / "441900"))
+    assert other.process.wait(timeout=20) == 2
+    assert "holds the city 620100, not 441900" in other.log.read_text()
 
 
 def test_a_machine_is_told_in_one_line(start: Callable[..., Run]):

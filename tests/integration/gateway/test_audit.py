@@ -15,7 +15,7 @@ from schemas.audit import AuditEntry, Outcome
 from services.kit.topics import AUDIT
 from tests.integration.gateway.people import browser
 from tests.integration.gateway.session import closed_with, connected
-from tests.integration.parts import Servers, Service, Tape
+from tests.integration.parts import Servers, Service, Tape, eventually
 from tests.integration.rooms import TOKENS
 from tests.unit.gateway.city import CITY, DISTRICT, OTHER_DISTRICT, STREET, TREE
 
@@ -84,11 +84,36 @@ async def test_after_400_days_it_is_forgotten(start: Callable[..., Service], env
     assert await pool.fetchval("select count(*) from gateway.audit where region = 'kept?'") == 1
 
 
+async def test_what_cannot_be_tidied_up_ends_nothing(
+    start: Callable[..., Service], environment: dict[str, str], pool: asyncpg.Pool, gateway: Service
+):
+    insert = "insert into gateway.audit (id, at, region, body) values (gen_random_uuid(), now() - interval '500 days', 'old', '{}')"
+    await pool.execute(insert)
+    await pool.execute(
+        "create function gateway.keep_all() returns trigger language plpgsql as"
+        " $$ begin raise exception 'no' using errcode = 'insufficient_privilege'; end $$;"
+        " create trigger keep_all_for_now before delete on gateway.audit for each row execute function gateway.keep_all()"
+    )
+    try:
+        second = start("gateway", **environment)
+        await second.ready()
+
+        async def told() -> object:
+            return second.events("not_tidied")
+
+        await eventually(told, "it to be told")
+        async with browser(second, "street"):
+            pass
+    finally:
+        await pool.execute("drop function gateway.keep_all cascade; delete from gateway.audit where region = 'old'")
+
+
 async def test_each_entry_is_published(gateway: Service, pool: asyncpg.Pool, servers: Servers):
     tape = await Tape.of(servers.kafka, AUDIT)
     async with browser(gateway, "field"):
         pass
-    (record,) = await tape.until(lambda found: found, "the entry")
+    found = await tape.until(lambda found: [one for one in found if one.key == b"field"], "the entry")
+    (record,) = [one for one in found if one.key == b"field"]
     assert AuditEntry.model_validate_json(record.value) == (await entries(pool, actor="field", action="session.open"))[-1]
     headers = dict(record.headers)
     assert (record.key, headers["ce_type"], headers["ce_subject"]) == (b"field", b"cn.tongguan.audit.v1", b"user/field")
@@ -128,7 +153,7 @@ async def test_a_token_is_told_by_its_region_and_an_unknown_one_too(gateway: Ser
         await one.client.get(f"/v1/regions/{CITY}", headers={"Authorization": "Bearer tgr_guess"})
         await one.client.get(f"/v1/regions/{CITY}")  # no more than a visitor
     found = [(each.actor, each.action) for each in await entries(pool, address="10.7.0.2")]
-    assert found == [(f"token/{STREET}", "region.refuse"), ("unknown", "token.refuse")]
+    assert found == [(f"token/{STREET}", "region.refuse"), ("(unknown)", "token.refuse")]
 
 
 async def test_who_asks_again_and_again_is_counted(gateway: Service, environment: dict[str, str], pool: asyncpg.Pool, start: Callable[..., Service]):
@@ -138,10 +163,50 @@ async def test_who_asks_again_and_again_is_counted(gateway: Service, environment
         await asyncio.gather(*(one.get(f"/v1/regions/{CITY}") for _ in range(40)))
         for at in range(60):
             await one.get(f"/v1/regions/nowhere-{at}")
+    count = len(await entries(pool, actor="street", outcome="refused"))
     assert len(await entries(pool, address="10.7.0.3", outcome="refused")) == 30
     assert second.stop() == 0  # what was counted is written at the end
-    found = await entries(pool, address="10.7.0.3", outcome="refused")
-    assert [(each.action, each.subject, each.detail) for each in found[30:]] == [
-        ("region.refuse", f"region/{CITY}", {"repeated": "39"}),
-        ("various.refuse", "various", {"repeated": "31"}),
+    found = await entries(pool, actor="street", outcome="refused")
+    assert [(each.action, each.subject, each.address, each.detail) for each in found[count:]] == [
+        ("region.refuse", f"region/{CITY}", "10.7.0.3", {"repeated": "39"}),
+        ("various.refuse", "(various)", "(various)", {"repeated": "31"}),
     ]
+
+
+async def test_what_a_user_is_refused_is_told_however_many_strangers_are_refused_at_their_address(gateway: Service, pool: asyncpg.Pool):
+    async with browser(gateway, "street", address="10.7.0.4") as one:
+        for at in range(31):
+            await one.client.get(f"/v1/regions/stranger-{at}", headers={"Authorization": "Bearer tgr_guess"})
+        await one.get(f"/v1/regions/{CITY}")
+    found = [each.actor for each in await entries(pool, address="10.7.0.4", outcome="refused")]
+    assert found == ["(unknown)"] * 30 + ["street"]
+
+
+async def test_what_is_done_has_a_pace(start: Callable[..., Service], environment: dict[str, str], pool: asyncpg.Pool, gateway: Service):
+    """Nobody can fill the audit, which keeps all for so long."""
+    second = start("gateway", **environment, TONGGUAN_GATEWAY__CHANGES_PER_MINUTE="3")
+    await second.ready()
+    body = {"name": "hand", "minutes": 5, "warnings": []}
+    headers = {"Authorization": f"Bearer {TOKENS[STREET]}"}
+    async with browser(second, address="10.7.0.5") as one:
+        answers = [await one.client.post(f"/v1/regions/{STREET}/mutes", json=body, headers=headers) for _ in range(5)]
+        assert [answer.status_code for answer in answers] == [204, 204, 204, 429, 429]
+        assert (answers[3].json()["title"], 0 < int(answers[3].headers["retry-after"]) <= 60) == ("too_many", True)
+        other = {"Authorization": f"Bearer {TOKENS[CITY]}"}
+        assert (await one.client.post(f"/v1/regions/{STREET}/mutes", json=body, headers=other)).status_code == 204
+    found = [(each.actor, each.outcome, each.reason) for each in await entries(pool, address="10.7.0.5")]
+    assert found == [
+        *[(f"token/{STREET}", Outcome.DONE, None)] * 3,
+        (f"token/{STREET}", Outcome.REFUSED, "too_many"),
+        (f"token/{CITY}", Outcome.DONE, None),
+    ]
+
+
+async def test_who_knows_their_password_cannot_fill_it_either(start: Callable[..., Service], environment: dict[str, str], gateway: Service):
+    second = start("gateway", **environment, TONGGUAN_GATEWAY__CHANGES_PER_MINUTE="3")
+    await second.ready()
+    async with browser(second, address="10.7.0.6") as one:
+        assert [(await one.sign_in("street")).status_code for _ in range(4)] == [200, 200, 200, 429]
+        assert (await one.sign_in("admin")).status_code == 200
+        changes = [await one.ask("PATCH", "/v1/users/field", {}) for _ in range(3)]
+        assert [change.status_code for change in changes] == [200, 200, 429]

@@ -361,9 +361,9 @@ async def _sessions(gateway: Service, count: int) -> bool:
 
 PUBLIC = {("/v1/sign-in", "get"), ("/v1/session", "post"), ("/v1/oidc/start", "get"), ("/v1/oidc/callback", "get")}
 """How one signs in; all else asks who one is."""
-NO_TOKENS = {("/v1/session", "get"), ("/v1/session", "delete")}
+NO_TOKENS = {("/v1/session", "get"), ("/v1/session", "delete"), ("/v1/session/password", "put")}
 """Only a browser has a session."""
-BODIES = {"/v1/regions/{code}/mutes": {"name": "hand", "minutes": 5, "warnings": []}, "/v1/warnings/{warning}/acknowledgement": {}}
+BODIES = {"/v1/regions/{code}/mutes": {"name": "hand", "minutes": 5, "warnings": []}, "/v1/warnings/{warning}/acknowledgement": {"rev": 1}}
 
 
 async def test_every_path_asks_for_a_token_and_keeps_to_its_region(client: httpx.AsyncClient):

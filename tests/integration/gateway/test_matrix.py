@@ -141,7 +141,7 @@ def warning_of(street: str, department: str, rev: int = 1, kind: str = "warning"
 
 
 def actions_of(street: str, department: str, rev: int = 1) -> WarningActions:
-    noted = Acknowledgement(by=Actor(id="li", name=name(mark("acted", street, department))), at=NOW, tier=Tier.BLUE)
+    noted = Acknowledgement(by=Actor(id="li", name=name(mark("acted", street, department))), at=NOW, seen_rev=1, tier=Tier.BLUE)
     return WarningActions(warning=id_of(street, department), rev=rev, street=street, department=department, acknowledged=noted, command=UUID(int=rev))
 
 
@@ -282,7 +282,7 @@ async def test_who_may_acknowledge_and_mute(client: httpx.AsyncClient, role: str
     csrf = {person: await csrf_of(client, person) for person in of_role(role)}
 
     async def acknowledge(person: Person, thing: tuple[str, str]) -> None:
-        answer = await client.post(f"/v1/warnings/{id_of(*thing)}/acknowledgement", json={}, headers=person.cookie | csrf[person])
+        answer = await client.post(f"/v1/warnings/{id_of(*thing)}/acknowledgement", json={"rev": 1}, headers=person.cookie | csrf[person])
         wanted = 202 if person.may_for("acknowledge", *thing) else 404 if person.may("watch") and thing not in person.sees() else 403
         assert (answer.status_code, whose(answer.text)) == (wanted, set()), (person, thing)
 

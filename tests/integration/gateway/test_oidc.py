@@ -124,7 +124,7 @@ async def test_what_was_begun_elsewhere_or_has_ended_opens_nothing(gateway: Serv
         assert (await one.get(location)).status_code == 400
         assert (await one.client.get(location, headers=held)).status_code == 403
         assert (await one.get("/v1/oidc/callback")).status_code == 400
-    assert await refused(pool, "10.6.0.2") == [("unknown", "begin_again")]
+    assert await refused(pool, "10.6.0.2") == [("(unknown)", "begin_again")]
 
 
 async def test_an_issuer_that_is_another_is_refused(gateway: Service, there: SmallProvider):
@@ -138,9 +138,9 @@ async def test_an_issuer_that_is_another_is_refused(gateway: Service, there: Sma
 @pytest.mark.parametrize(
     ("spoil", "status", "reason"),
     [
-        ({"nonce": "another"}, 502, ("unknown", "bad_token")),
-        ({"aud": "another"}, 502, ("unknown", "bad_token")),
-        ({"exp": 1}, 502, ("unknown", "bad_token")),
+        ({"nonce": "another"}, 502, ("(unknown)", "bad_token")),
+        ({"aud": "another"}, 502, ("(unknown)", "bad_token")),
+        ({"exp": 1}, 502, ("(unknown)", "bad_token")),
         ({"groups": ["nothing"]}, 403, ("oidc:li.wei", "no_grant")),
     ],
 )

@@ -105,7 +105,7 @@ async def opened(producer: Producer, client: httpx.AsyncClient, one: Warning) ->
 
 
 async def acknowledge(client: httpx.AsyncClient, one: Warning, region: str = CITY, **note: str) -> httpx.Response:
-    return await client.post(f"/v1/warnings/{one.id}/acknowledgement", json=note, headers=bearer(region))
+    return await client.post(f"/v1/warnings/{one.id}/acknowledgement", json={"rev": one.rev, **note}, headers=bearer(region))
 
 
 async def test_a_story_tells_the_revisions_the_values_around_and_the_rule(client: httpx.AsyncClient, producer: Producer):
@@ -129,7 +129,7 @@ async def test_a_story_tells_the_revisions_the_values_around_and_the_rule(client
     story = WarningStory.model_validate_json(found.content)
     assert [revision.tier for revision in story.revisions] == [Tier.BLUE, Tier.RED]
     assert [point.value for point in story.points] == [-4.0, -3.0, -2.0, -1.0, 0.0]
-    assert (story.metric, story.statistic, story.unit, story.thinned) == ("flow", "instant", "L/s", False)
+    assert (story.metric, story.statistic, story.unit) == ("flow", "instant", "L/s")
 
 
 def _rule(version: int) -> bytes:
@@ -192,6 +192,22 @@ async def test_what_was_acknowledged_is_known_after_a_restart(client: httpx.Asyn
         assert one.id in {actions.warning for actions in screen.snapshot.actions}
 
 
+async def test_what_is_acknowledged_is_what_was_seen_and_not_what_it_has_become(client: httpx.AsyncClient, producer: Producer, rooms: Rooms):
+    seen = warning(10, tier=Tier.ORANGE)
+    raised = warning(10, 2, tier=Tier.RED, change="raised")
+    await opened(producer, client, seen)
+    async with session(rooms["gateway"], CITY) as screen:
+        await publish_warnings(producer, [raised])
+        await screen.until(lambda known: known.open[seen.id].rev == 2, "the rise")
+    told = WarningActions.model_validate_json((await acknowledge(client, seen)).content)
+    assert told.acknowledged is not None
+    assert (told.acknowledged.tier, told.acknowledged.seen_rev) == (Tier.ORANGE, 1)
+    again = WarningActions.model_validate_json((await acknowledge(client, raised, DISTRICT)).content)
+    assert again.acknowledged is not None
+    assert (again.acknowledged.tier, again.acknowledged.seen_rev, again.acknowledged.by.id) == (Tier.RED, 2, f"token/{DISTRICT}")
+    assert (await acknowledge(client, warning(10, 3))).status_code == 422
+
+
 async def test_acknowledgements_and_mutes_are_in_the_audit(client: httpx.AsyncClient, producer: Producer, pool: asyncpg.Pool):
     one = warning(7)
     await opened(producer, client, one)
@@ -237,8 +253,10 @@ def test_of_a_long_warning_its_beginning_its_decision_and_its_end_are_shown(deci
 
 def test_a_rule_that_was_changed_since_is_not_drawn_and_one_that_was_not_tells_of_no_other_place():
     rule = Threshold.model_validate(RULE | {"applies": {"metric": "flow", "sensors": ["s1", "elsewhere"], "regions": [CITY], "tags": ["t"]}})
-    told = rule_of(warning(9), rule)
+    told = rule_of(warning(9), RuleActivation(rule=rule, meaning=1))
     assert told is not None
     assert (told.tiers, told.applies) == (rule.tiers, Applies(metric="flow"))
-    assert rule_of(warning(9), Threshold.model_validate(RULE | {"version": 2})) is None
+    later = Threshold.model_validate(RULE | {"version": 2})
+    assert rule_of(warning(9), RuleActivation(rule=later, meaning=2)) is None
+    assert rule_of(warning(9), RuleActivation(rule=later, meaning=1)) is not None
     assert rule_of(warning(9), None) is None

@@ -17,6 +17,13 @@ from tests.unit.gateway.city import CITY, DISTRICT, OTHER_DISTRICT, OTHER_STREET
 IN_DISTRICT = {"district", "street", "field", "district-auditor", "district-admin"}
 
 
+async def refusals(pool: asyncpg.Pool, subject: str) -> dict[str | None, str]:
+    """Return the reasons for which the administrator was refused something, with what was said."""
+    rows = await pool.fetch("select body from gateway.audit where body->>'actor' = 'admin' and body->>'outcome' = 'refused'")
+    entries = [AuditEntry.model_validate_json(row["body"]) for row in rows]
+    return {entry.reason: entry.detail.get("why", "") for entry in entries if entry.subject == subject}
+
+
 def grant(role: str, region: str, *departments: str) -> dict[str, Any]:
     return {"role": role, "region": region} | ({"departments": list(departments)} if departments else {})
 
@@ -109,11 +116,28 @@ async def test_who_is_not_ones_own_to_administer_is_as_if_not_there(gateway: Ser
 
 
 @pytest.mark.parametrize("change", [{"disabled": True}, {"grants": [grant("city", CITY)]}, {"grants": [grant("admin", CITY), grant("city", CITY)]}])
-async def test_nobody_raises_themselves_or_locks_themselves_out(gateway: Service, change: dict[str, Any]):
+async def test_nobody_raises_themselves_or_locks_themselves_out(gateway: Service, pool: asyncpg.Pool, change: dict[str, Any]):
     async with browser(gateway, "admin") as admin:
         answer = await admin.ask("PATCH", "/v1/users/admin", change)
         assert (answer.status_code, answer.json()["title"]) == (409, "conflict")
+        assert "ask another administrator" in (await refusals(pool, "/v1/users/admin"))["conflict"]
         assert (await admin.get("/v1/users")).status_code == 200
+
+
+async def test_to_make_what_only_the_provider_makes_is_refused_and_told(gateway: Service, pool: asyncpg.Pool):
+    async with browser(gateway, "admin") as admin:
+        answer = await admin.ask("POST", "/v1/users", user("oidc:me", [grant("city", CITY)]))
+        assert (answer.status_code, answer.json()["title"]) == (422, "unfit")
+    assert "oidc:" in (await refusals(pool, "/v1/users"))["unfit"]
+
+
+@pytest.mark.parametrize("who", ["%00", "a%00b", "%20", "-", "(system)", "%ed%a0%80", "x" * 97])
+async def test_what_no_user_can_be_called_is_nobody(gateway: Service, who: str):
+    async with browser(gateway, "admin") as admin:
+        answer = await admin.ask("PATCH", f"/v1/users/{who}", {"disabled": True})
+        assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    async with browser(gateway) as one:
+        assert (await one.ask("PATCH", f"/v1/users/{who}", {"disabled": True})).status_code == 401
 
 
 async def test_a_new_password_of_ones_own_ends_the_other_sessions(gateway: Service):

@@ -14,21 +14,21 @@ from schemas.tiers import TIERS, Tier
 from services.alerts.domain.acting import act
 from tests.unit.gateway.city import NOW, STREET
 
-COMMANDS = st.lists(st.tuples(st.sampled_from(TIERS), st.sampled_from(["li", "wang", "zhao"])), min_size=1, max_size=12)
+COMMANDS = st.lists(st.tuples(st.integers(1, 4), st.sampled_from(TIERS), st.sampled_from(["li", "wang", "zhao"])), min_size=1, max_size=12)
 
 
-def asked(number: int, tier: Tier, who: str) -> Acknowledge:
+def asked(number: int, rev: int, tier: Tier, who: str) -> Acknowledge:
     actor = Actor(id=who, name=Name(zh=who, en=who))
-    return Acknowledge(id=UUID(int=number), warning=UUID(int=1), street=STREET, department="d", tier=tier, actor=actor, at=NOW)
+    return Acknowledge(id=UUID(int=number), warning=UUID(int=1), street=STREET, department="d", seen_rev=rev, tier=tier, actor=actor, at=NOW)
 
 
 @given(COMMANDS)
-def test_the_first_to_acknowledge_at_the_gravest_tier_answers_for_it(asks: list[tuple[Tier, str]]):
+def test_the_first_to_acknowledge_the_newest_revision_answers_for_it(asks: list[tuple[int, Tier, str]]):
     known: WarningActions | None = None
-    for number, (tier, who) in enumerate(asks, 1):
-        known = act(known, asked(number, tier, who))
+    for number, (rev, tier, who) in enumerate(asks, 1):
+        known = act(known, asked(number, rev, tier, who))
         assert (known.rev, known.command) == (number, UUID(int=number))
-    gravest = max(asks, key=lambda one: one[0].gravity)  # max returns the first of equals
     assert known is not None
-    assert known.acknowledged is not None
-    assert (known.acknowledged.tier, known.acknowledged.by.id) == gravest
+    told = known.acknowledged
+    assert told is not None
+    assert (told.seen_rev, told.tier, told.by.id) == max(asks, key=lambda one: one[0])  # of equals the first

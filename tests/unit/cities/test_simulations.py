@@ -57,9 +57,12 @@ def partition(folder):
     return made, {sensor.id: sensor.street for sensor in sensors}
 
 
-def story(folder, names, *, start, minutes, domain=None, every_s=None):
-    """Yield (seconds, warnings of that moment) as the platform would; `domain` leaves the others out, `every_s` thins all sensors out."""
-    judged, streets = partition(folder)
+def story(folder, names, *, start, minutes, domain=None, every_s=None, rules=None):
+    """Yield (seconds, warnings of that moment) as the platform would; `domain` leaves the others out, `every_s` thins all sensors out.
+
+    `rules`, as `partition` returns them, go on from what they were judging.
+    """
+    judged, streets = rules or partition(folder)
     place = load(folder)
     all_ = sources(place, scenarios(folder, names, place), start=start, seed=1, pace=1.0)
     all_ = [source for source in all_ if domain in {None, source.sensor.domain}]
@@ -163,6 +166,16 @@ def test_the_drill_s_warnings_are_exercises_and_close():
     last = {warning.id: warning for _, warning in told}
     assert all(warning.state == "cleared" for warning in last.values())
     assert not [w for _, w in played(LANZHOU, "drill", "fire", 22, 10) if w.sensor == "lz-fire-building-09" and w.origin != "exercise"]
+
+
+def test_what_a_drill_left_open_when_the_feed_ended_closes_after_the_next_start():
+    rules = partition(LANZHOU)
+    drill = story(LANZHOU, ["drill"], start=at(22), minutes=2, domain="fire", rules=rules)
+    left = {warning.id: warning for _, warnings in drill for warning in warnings if warning.origin == "exercise"}
+    assert "red" in {warning.tier for warning in left.values()}
+    after = story(LANZHOU, ["building-fire"], start=at(22) + timedelta(minutes=3), minutes=5, domain="fire", rules=rules)
+    left |= {warning.id: warning for _, warnings in after for warning in warnings if warning.origin == "exercise"}
+    assert all(warning.state == "cleared" for warning in left.values())
 
 
 @pytest.mark.parametrize(("folder", "name"), SCENARIOS)

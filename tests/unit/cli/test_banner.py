@@ -58,6 +58,14 @@ def test_the_banner_of_the_demo_city_fits_a_terminal():
     assert len(banner.text(facts(logins=logins, servers=["Kafka at a:1", "database b"])).splitlines()) < 30
 
 
+def test_of_a_user_whom_another_folder_made_no_password_is_told():
+    known = facts(logins=[banner.Login("city", "市级值班", None), banner.Login("admin", "管理员", "secret-2")])
+    rows = [line.split() for line in banner.text(known).splitlines()]
+    assert ["市级值班", "city", "-"] in rows
+    assert "keeps its password" in banner.text(known)
+    assert json.loads(banner.as_json(known))["users"][0]["password"] is None
+
+
 def test_without_demo_users_it_says_how_to_go_on():
     assert "docs/operations.md" in banner.text(facts(logins=[]))
 

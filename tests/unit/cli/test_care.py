@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from services.cli import doctor, folder, status
 from services.cli.errors import Problem
 from services.cli.findings import Finding, Grade, worst
+from services.kit.clock import SystemClock
 
 ROOT = Path(__file__).parents[3]
 CITY = ROOT / "cities" / "620100"
@@ -22,7 +24,7 @@ def run(*words: str, say: str = "") -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     opened = folder.open_kept(tmp_path / "data")
-    opened.claim({"kafka": {"address": "k:9092", "identity": "one"}})
+    opened.claim({"kafka": {"address": "k:9092", "identity": "one"}}, "620100")
     opened.close()
     return tmp_path / "data"
 
@@ -70,6 +72,29 @@ def test_the_doctor_finds_a_foreign_folder(tmp_path: Path):
     assert grade is Grade.BAD
 
 
+def test_the_doctor_finds_a_folder_of_another_city(data: Path):
+    told = graded(doctor.examine(ask(data=data, city=ROOT / "cities" / "441900")), "folder")
+    assert (Grade.BAD, f"{data} holds the city 620100, not 441900") in told
+
+
+def test_the_doctor_tells_of_a_torn_marker_even_with_outside_servers(tmp_path: Path):
+    (tmp_path / "tongguan.json").write_text("{")
+    ((grade, says),) = graded(doctor.examine(ask(data=tmp_path, kafka="127.0.0.1:1")), "folder")
+    assert grade is Grade.BAD
+    assert "tongguan.json cannot be read" in says
+
+
+def test_the_doctor_finds_pages_that_cannot_be_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for folder_ in ("web", "services/gateway", "schemas/json"):
+        (tmp_path / folder_).mkdir(parents=True)
+    (tmp_path / "web" / "package.json").write_text("{}")
+    assert {grade for grade, _ in graded(doctor.examine(ask(root=tmp_path)), "pages")} == {Grade.WARN}
+    monkeypatch.setattr(doctor.pages.os, "access", lambda path, _: path != tmp_path / "web")
+    ((grade, says),) = graded(doctor.examine(ask(root=tmp_path)), "pages")
+    assert grade is Grade.BAD
+    assert f"this user may not write to {tmp_path / 'web'}" in says
+
+
 def test_the_doctors_answer_is_in_its_exit_code(tmp_path: Path):
     done = run("doctor", "--port-base", "0", "--city", str(tmp_path), "--json")
     assert done.returncode == 1
@@ -97,6 +122,7 @@ def test_status_of_services_that_do_not_answer(data: Path):
         "data": str(data),
         "pids": {"kafka": 1},
         "restarts": {"kafka": 2, "postgres": 0, "rules": 1},
+        "restarted_at": {"kafka": (SystemClock().now() - timedelta(minutes=9)).isoformat()},
         "ports": {"rules_admin": 1},
     }
     (data / "run.json").write_text(json.dumps(run_json))
@@ -106,6 +132,22 @@ def test_status_of_services_that_do_not_answer(data: Path):
         "postgres": (Grade.BAD, "does not run"),
         "rules": (Grade.BAD, "does not answer, was started again 1 times"),
     }
+
+
+def test_a_restart_is_told_for_ever_and_counts_for_ten_minutes(data: Path):
+    run_json = {"ready": True, "data": str(data), "pids": {"kafka": 1}, "restarts": {"kafka": 2}, "ports": {}}
+    run_json["restarted_at"] = {"kafka": (SystemClock().now() - timedelta(minutes=11)).isoformat()}
+    (data / "run.json").write_text(json.dumps(run_json))
+    (found,) = status.ask(data).findings
+    assert (found.grade, found.says) == (Grade.OK, "runs as pid 1, was started again 2 times")
+
+
+def test_reset_of_a_folder_with_an_outside_database_says_what_is_lost(tmp_path: Path):
+    opened = folder.open_kept(tmp_path / "data")
+    opened.claim({"database": {"address": "postgresql://d/x", "identity": "one"}}, "620100")
+    opened.close()
+    refused = run("reset", "--data", str(tmp_path / "data"), say="n\n")
+    assert "The passwords of the users in the database at postgresql://d/x are lost with it" in refused.stdout
 
 
 def test_reset_asks_and_says_what_stays(data: Path):

@@ -2,8 +2,11 @@ import json
 import stat
 from pathlib import Path
 
+import pytest
+
 from schemas.city import DemoUser
 from services.cli.credentials import load_or_make
+from services.cli.errors import CliError
 
 
 def test_each_gets_its_own_and_only_the_owner_may_read(tmp_path: Path):
@@ -69,3 +72,11 @@ def test_secrets_of_the_version_before_get_what_they_lack(tmp_path: Path):
     assert made.department_keys["water"] == "tgk_old"
     assert made.region_tokens == {"620100": "tgr_old"}
     assert set(json.loads(path.read_text())) == {"department_keys", "region_tokens", "users", "session_key"}
+
+
+def test_a_torn_file_is_told_and_left(tmp_path: Path):
+    path = tmp_path / "secrets.json"
+    path.write_text('{"users": [')
+    with pytest.raises(CliError, match=r"secrets.json cannot be read .*restore it from a copy"):
+        load_or_make(path, ["water"], ["620100"])
+    assert path.read_text() == '{"users": ['

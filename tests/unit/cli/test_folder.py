@@ -38,7 +38,7 @@ def test_what_a_killed_run_left_is_removed_and_what_is_in_use_is_not(home: Path)
 
 def test_a_kept_folder_stays_and_opens_again(tmp_path: Path):
     opened = folder.open_kept(tmp_path / "new" / "data")
-    opened.claim({})
+    opened.claim({}, None)
     (opened.path / "something").touch()
     opened.close()
     again = folder.open_kept(tmp_path / "new" / "data")
@@ -67,9 +67,9 @@ def test_a_file_is_no_folder(tmp_path: Path):
         folder.open_kept(tmp_path / "file")
 
 
-def claimed(path: Path, servers: folder.Servers | None = None) -> None:
+def claimed(path: Path, servers: folder.Servers | None = None, city: str | None = None) -> None:
     opened = folder.open_kept(path)
-    opened.claim(servers or {})
+    opened.claim(servers or {}, city)
     opened.close()
 
 
@@ -91,9 +91,47 @@ def test_a_folder_of_the_version_before_is_upgraded_only_once_it_is_used(tmp_pat
     marker.write_text(json.dumps({"format": 1, "version": "0.1.0"}))
     opened = folder.open_kept(tmp_path)
     assert json.loads(marker.read_text())["format"] == 1
-    opened.claim({})
-    assert json.loads(marker.read_text()) == {"format": folder.FORMAT, "version": folder.program_version(), "servers": {}}
+    opened.claim({}, None)
+    assert json.loads(marker.read_text()) == {
+        "format": folder.FORMAT,
+        "version": folder.program_version(),
+        "id": str(opened.id),
+        "city": None,
+        "servers": {},
+    }
     opened.close()
+
+
+def test_a_folder_keeps_its_id_and_its_city(tmp_path: Path):
+    claimed(tmp_path)
+    first = folder.inspect(tmp_path)
+    claimed(tmp_path, city="620100")
+    claimed(tmp_path)  # servers only
+    last = folder.inspect(tmp_path)
+    assert first is not None
+    assert last is not None
+    assert (last.id, last.city) == (first.id, "620100")
+
+
+def test_a_folder_of_one_city_refuses_another(tmp_path: Path):
+    assert folder.other_city(tmp_path, "620100") == []
+    claimed(tmp_path)  # as one of a version that noted no city, it takes the present one
+    assert folder.other_city(tmp_path, "620100") == []
+    claimed(tmp_path, city="620100")
+    assert folder.other_city(tmp_path, "620100") == []
+    (problem,) = folder.other_city(tmp_path, "441900")
+    assert problem.what == f"{tmp_path} holds the city 620100, not 441900"
+
+
+@pytest.mark.parametrize("torn", ["", "{", "[]", "{}", '{"format": 2}', '{"format": 2, "version": "0.2.0", "id": "x"}'])
+def test_a_torn_marker_is_told_with_its_mend(tmp_path: Path, torn: str):
+    (tmp_path / "tongguan.json").write_text(torn)
+    with pytest.raises(PreflightError, match=rf"{tmp_path}/tongguan.json cannot be read .*\n    mend: restore it from a copy, or write") as raised:
+        folder.open_kept(tmp_path)
+    (problem,) = raised.value.problems
+    mend = problem.mend.partition("write ")[2].partition(" into")[0]
+    (tmp_path / "tongguan.json").write_text(mend)
+    folder.open_kept(tmp_path).close()
 
 
 KAFKA = {"address": "a:9092", "identity": "one"}
@@ -177,6 +215,18 @@ def test_a_folder_of_another_user_is_refused(tmp_path: Path):
     os.chown(tmp_path / "tongguan.json", 65534, 65534)
     with pytest.raises(PreflightError, match="belongs to user nobody"):
         folder.open_kept(tmp_path)
+
+
+def test_private_files_are_on_the_disk_before_they_replace_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    synced: list[int] = []
+
+    def sync(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+        assert not (tmp_path / "run.json").exists()
+
+    monkeypatch.setattr(folder.os, "fsync", sync)
+    folder.write_private(tmp_path / "run.json", {"name": "统管"})
+    assert synced == [(tmp_path / "run.json").stat().st_size]
 
 
 def test_private_files_are_private_and_whole(tmp_path: Path):

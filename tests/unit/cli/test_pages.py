@@ -12,8 +12,9 @@ from services.cli.errors import CliError, StepError
 NPM = """#!/bin/sh
 echo "$@" >> "$ASKED"
 case "$1" in
-    ci) mkdir -p node_modules && cp package-lock.json node_modules/.package-lock.json ;;
+    ci) mkdir -p node_modules/vue && cp package-lock.json node_modules/.package-lock.json ;;
     run) test ! -e fails || { echo 'src/main.ts: no such thing' >&2; exit 1; }
+         test -e node_modules/vue || { echo 'cannot find vue' >&2; exit 1; }
          rm -rf ../services/gateway/page && mkdir -p ../services/gateway/page && echo built > ../services/gateway/page/index.html ;;
 esac
 """
@@ -123,6 +124,24 @@ def test_a_build_that_fails_says_why_and_is_tried_again(tree: Tree):
     assert str(tree.root / "log") in raised.value.message
     (tree.root / "web" / "fails").unlink()
     assert tree.ensure() is True
+
+
+def test_a_package_that_was_deleted_is_installed_again(tree: Tree):
+    tree.ensure()
+    assert tree.asked == ["ci", "run build"]
+    (tree.root / "web" / "node_modules" / "vue").rmdir()
+    (tree.root / "web" / "src" / "main.ts").write_text("two")
+    assert tree.ensure() is True
+    assert tree.asked == ["run build", "ci", "run build"]
+
+
+def test_sources_that_are_wrong_are_built_no_third_time(tree: Tree):
+    tree.ensure()
+    assert tree.asked == ["ci", "run build"]
+    (tree.root / "web" / "fails").touch()
+    with pytest.raises(StepError):
+        tree.ensure()
+    assert tree.asked == ["run build", "ci", "run build"]
 
 
 def test_two_at_once_build_once(tree: Tree):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from services.cli import folder, preflight
+from services.cli import folder, ports, preflight
 from services.cli import up as platform
 from services.cli.errors import PreflightError
 
@@ -62,6 +62,42 @@ def test_root_is_told_that_nobody_cannot_reach_the_folder(tmp_path: Path):
     with pytest.raises(PreflightError, match="cannot enter") as raised:
         platform.check(options(tmp_path))
     assert "mend: name a folder that all may enter" in raised.value.message
+
+
+def test_a_folder_of_another_city_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(preflight.postgres, "check_folder", lambda _: None)
+    opened = folder.open_kept(tmp_path / "data")
+    opened.claim({}, "441900")
+    opened.close()
+    with pytest.raises(PreflightError, match="holds the city 441900, not 620100") as raised:
+        platform.check(options(tmp_path))
+    assert len(raised.value.problems) == 1
+
+
+def test_pages_that_cannot_be_built_are_told_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(folder, "home", lambda: tmp_path / "home")
+    monkeypatch.setattr(platform, "_ROOT", tmp_path)
+    for name in ("web", "services/gateway", "schemas/json"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "web" / "package.json").write_text("{}")
+    real = os.access
+    monkeypatch.setattr(platform.pages.os, "access", lambda path, mode: path != tmp_path / "web" and real(path, mode))
+    with pytest.raises(PreflightError, match="the pages are not built") as raised:
+        platform.check(options(tmp_path, data=None))
+    assert "--no-pages" in raised.value.message
+
+
+def test_two_that_start_at_once_on_the_same_ports_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(folder, "home", lambda: tmp_path / "home")
+    monkeypatch.setattr(preflight.postgres, "check_folder", lambda _: None)
+    monkeypatch.setenv("TONGGUAN_CACHE", str(tmp_path / "cache"))
+    base = ports.free_plan().base
+    first = platform.check(options(tmp_path, data=None, port_base=base, pages=False))
+    with pytest.raises(PreflightError, match=rf"another ./tongguan up is taking the ports from {base} just now"):
+        platform.check(options(tmp_path, data=None, port_base=base, pages=False))
+    platform._close(first.ports_lock, first.folder)
+    again = platform.check(options(tmp_path, data=None, port_base=base, pages=False))
+    platform._close(again.ports_lock, again.folder)
 
 
 def test_outside_servers_that_do_not_answer_are_told_without_their_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

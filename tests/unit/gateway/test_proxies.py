@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.domain.proxies import Proxies
+from services.gateway.domain.proxies import Proxies, network
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,23 @@ def test_the_client_is_the_nearest_that_is_no_trusted_proxy(listed: str, peer: s
 )
 def test_only_a_trusted_proxy_says_that_it_came_by_https(listed: str, peer: str, forwarded: list[str], scheme: str):
     assert Proxies(listed).scheme(peer, forwarded) == scheme
+
+
+@pytest.mark.parametrize(
+    ("address", "counted_as"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::6", "2001:db8:1:3::/64"),
+        ("::1", "::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("unknown", "unknown"),
+        ("a socket's file", "a socket's file"),
+    ],
+)
+def test_who_has_one_address_of_ipv6_has_all_of_its_network(address: str, counted_as: str):
+    assert network(address) == counted_as
 
 
 @given(st.lists(st.text(max_size=30), max_size=4))

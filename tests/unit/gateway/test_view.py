@@ -74,7 +74,7 @@ def watching(*of: str | Reach) -> View:
 
 
 def actions(number: int = 1, rev: int = 1, street: str = STREET, department: str = "d") -> WarningActions:
-    noted = Acknowledgement(by=Actor(id="li", name=name("li")), at=NOW, tier=Tier.BLUE, note=f"note {rev}")
+    noted = Acknowledgement(by=Actor(id="li", name=name("li")), at=NOW, seen_rev=1, tier=Tier.BLUE, note=f"note {rev}")
     return WarningActions(warning=UUID(int=number), rev=rev, street=street, department=department, acknowledged=noted, command=UUID(int=rev))
 
 
@@ -314,7 +314,7 @@ def happen(view: View, at: int, event: tuple[str, int, tuple[str, str]]) -> None
         take(view, warning(number, at + 1, street=street, department=department, sensor_name=marked, state="open" if at % 3 else "cleared"))
     else:
         one = actions(number, at + 1, street, department)
-        noted = Acknowledgement(by=Actor(id="li", name=marked), at=NOW, tier=Tier.BLUE)
+        noted = Acknowledgement(by=Actor(id="li", name=marked), at=NOW, seen_rev=1, tier=Tier.BLUE)
         act(view, one.model_copy(update={"acknowledged": noted}))
 
 

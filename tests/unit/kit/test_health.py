@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
+from services.kit import http
 from services.kit.health import Health
 from services.kit.logs import Seldom
 
@@ -80,6 +83,26 @@ def test_a_vital_check_that_never_began_is_dead_after_its_time(clock: HandClock)
     assert health.dead() == []
     clock.at += 1
     assert health.dead() == ["loop: no sign of life for 16 s"]
+
+
+def _served(registry: CollectorRegistry) -> dict[str, float]:
+    return {
+        " ".join((sample.name, *sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(generate_latest(registry).decode())
+        for sample in family.samples
+    }
+
+
+def test_readiness_is_a_metric_from_the_first_moment_and_follows_each_check(clock: HandClock):
+    health, registry = Health(clock), CollectorRegistry()
+    http.admin(health, registry)
+    database, kafka = health.check("database", max_age=10), health.check("kafka", max_age=60)
+    assert _served(registry) == {"tongguan_ready": 0, "tongguan_check_ok database": 0, "tongguan_check_ok kafka": 0}
+    database.ok()
+    kafka.ok()
+    assert _served(registry) == {"tongguan_ready": 1, "tongguan_check_ok database": 1, "tongguan_check_ok kafka": 1}
+    clock.at += 11
+    assert _served(registry) == {"tongguan_ready": 0, "tongguan_check_ok database": 0, "tongguan_check_ok kafka": 1}
 
 
 def test_telling_seldom():

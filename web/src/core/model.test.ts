@@ -15,6 +15,14 @@ describe("warnings", () => {
     expect(model.counts()).toEqual({ red: 2, orange: 0, yellow: 0, blue: 1 });
   });
 
+  it("lapse when the warning falls and rises to the same tier again", () => {
+    const model = shown({ warnings: [warning("a", 1, "red")], actions: [acknowledged("a", 1, "red")] });
+    model.apply(delta({ warnings: [{ ...warning("a", 2, "orange"), change: "lowered" }] }));
+    expect(model.acknowledged(model.open.get("a")!)).toBe(true);
+    model.apply(delta({ warnings: [warning("a", 3, "red")] }));
+    expect(model.alarming().map(({ id }) => id)).toEqual(["a"]);
+  });
+
   it("change by a newer revision only", () => {
     const model = shown({ warnings: [warning("a", 3, "red")] });
     expect(model.apply(delta({ warnings: [warning("a", 2, "blue"), warning("a", 3, "blue")] }))).toEqual([]);

@@ -296,10 +296,11 @@ export class Model {
     return this.actions.get(id)?.acknowledged ?? null;
   }
 
-  /** Whether a warning is acknowledged as it is now: one that has become graver since asks for it anew. */
-  acknowledged(warning: Pick<Warning, "id" | "tier">): boolean {
+  /** Whether a warning is acknowledged as it is now: one that is graver than what was seen, or was raised after that, asks for it anew. */
+  acknowledged(warning: Pick<Warning, "id" | "tier" | "rev" | "change">): boolean {
     const last = this.acknowledgement(warning.id);
-    return last !== null && GRAVITY[last.tier] >= GRAVITY[warning.tier];
+    if (last === null || GRAVITY[last.tier] < GRAVITY[warning.tier]) return false;
+    return warning.rev <= last.seen_rev || warning.change !== "raised";
   }
 
   /** The open red warnings that nobody has acknowledged. */

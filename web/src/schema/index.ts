@@ -58,6 +58,16 @@ export interface Hello {
   type: "hello";
 }
 /**
+ * Somebody takes note of a warning as they see it.
+ */
+export interface Acknowledging {
+  note?: string | null;
+  /**
+   * The revision that they see.
+   */
+  rev: number;
+}
+/**
  * A local user's.
  */
 export interface Credentials {
@@ -65,10 +75,11 @@ export interface Credentials {
   user: string;
 }
 /**
- * What somebody says with what they do.
+ * A local user's own password, to be changed by who knows the present one.
  */
-export interface Note {
-  note?: string | null;
+export interface OwnPassword {
+  new: string;
+  present: string;
 }
 /**
  * A screen's sound is switched off by somebody.
@@ -127,7 +138,11 @@ export interface Acknowledgement {
   by: Actor;
   note: string | null;
   /**
-   * The tier that they saw; a warning that has become graver since asks for another acknowledgement.
+   * The warning's revision that they saw.
+   */
+  seen_rev: number;
+  /**
+   * The tier that they saw. A warning that is graver now, or was raised at a later revision, asks for another acknowledgement.
    */
   tier: "blue" | "yellow" | "orange" | "red";
 }
@@ -170,7 +185,7 @@ export interface Evidence {
    * When ingest took the deciding observation.
    */
   received_at: string;
-  standard: string | null;
+  standard: Name | string | null;
   statistic: Statistic;
   unit: string;
   value: number;
@@ -504,7 +519,7 @@ export interface Threshold {
   /**
    * Where the limits come from, with the clause.
    */
-  standard: string | null;
+  standard: Name | string | null;
   tiers: {
     [k: string]: Step;
   };
@@ -521,7 +536,8 @@ export interface WarningStory {
   metric: string;
   period_s: number;
   /**
-   * Of the deciding series, from before the beginning until after the end; thinned out evenly when there are too many.
+   * Of the deciding series, from before the beginning until after the end; of a long warning only around its beginning, its decision and
+   * its end.
    */
   points: Point[];
   /**
@@ -530,6 +546,9 @@ export interface WarningStory {
   revisions: Warning[];
   rule: Threshold | null;
   statistic: Statistic;
+  /**
+   * There are more than `points` has: of many the lowest and highest of each part are kept.
+   */
   thinned: boolean;
   unit: string;
 }
@@ -541,6 +560,9 @@ export interface User {
   grants: Grant[];
   id: string;
   last_seen: string | null;
+  /**
+   * Until when wrong passwords lock them, at one address at least; None when nowhere.
+   */
   locked_until: string | null;
   name: Name;
   /**
@@ -557,7 +579,8 @@ export interface AuditEntry {
    */
   action: string;
   /**
-   * The user's id; of one who could not be told, what they said they were.
+   * The user's id, or `token/<region>` of a machine; `(system)` is the gateway itself, `(unknown)` who did not prove to be anybody, `(various)` many
+   * together.
    */
   actor: string;
   /**

@@ -49,11 +49,17 @@ async function send(method: string, path: string, body?: unknown): Promise<Respo
   }
 }
 
+/** Whether it says that the session is over. That a password is wrong says nothing of the session. */
+const endsSession = ({ status, code }: Problem): boolean => status === 401 && code !== "wrong_credentials";
+
 /** Ask something of `/v1/<path>`; returns the answer, undefined where there is none (202, 204). Raises `Problem`. */
 export async function ask<Answer>(method: string, path: string, body?: unknown, { own401 = false } = {}): Promise<Answer | undefined> {
   const response = await send(method, path, body);
-  if (response.status === 401 && !own401) onUnauthorised();
-  if (!response.ok) throw await problemOf(response);
+  if (!response.ok) {
+    const problem = await problemOf(response);
+    if (endsSession(problem) && !own401) onUnauthorised();
+    throw problem;
+  }
   if (response.status === 202 || response.status === 204) return undefined;
   return (await response.json()) as Answer;
 }

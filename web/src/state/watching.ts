@@ -129,8 +129,8 @@ class Watching {
 
   #refused(live: Live, code: number): void {
     if (code === 4401) {
+      this.onSessionEnded(); // while what was shown can still be told
       this.stop();
-      this.onSessionEnded();
       return;
     }
     if (live === this.#pending) this.#pending = null;

@@ -36,7 +36,7 @@ export function warning(id: string, rev: number, tier: Tier = "yellow", state: W
 }
 
 export const acknowledged = (id: string, rev: number, tier: Tier): WarningActions => ({
-  warning: id, rev, street: "s", department: "water", acknowledged: { by: { id: "chen", name: { zh: "陈", en: "Chen" } }, at: at(rev), tier, note: null }, command: "k",
+  warning: id, rev, street: "s", department: "water", acknowledged: { by: { id: "chen", name: { zh: "陈", en: "Chen" } }, at: at(rev), seen_rev: rev, tier, note: null }, command: "k",
 });
 
 export function snapshot(given: Partial<Snapshot> = {}): Snapshot {
