@@ -23,8 +23,8 @@ class AuditEntry(Frozen):
     id: UUID
     at: Time
     actor: Text
-    """The user's id, or `token/<region>` of a machine; `(system)` is the gateway itself, `(unknown)` who did not prove to be anybody, `(various)` many
-    together."""
+    """The user's id, or `token/<region>` of a machine; `(system)` is the gateway itself, `(unknown)` who did not prove to be anybody,
+    `(various)` many together."""
     action: Code
     """Such as `session.open`, `warning.acknowledge`, `user.change`, `region.watch`."""
     subject: Text

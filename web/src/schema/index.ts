@@ -579,8 +579,8 @@ export interface AuditEntry {
    */
   action: string;
   /**
-   * The user's id, or `token/<region>` of a machine; `(system)` is the gateway itself, `(unknown)` who did not prove to be anybody, `(various)` many
-   * together.
+   * The user's id, or `token/<region>` of a machine; `(system)` is the gateway itself, `(unknown)` who did not prove to be anybody,
+   * `(various)` many together.
    */
   actor: string;
   /**
