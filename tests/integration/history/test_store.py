@@ -217,9 +217,10 @@ async def test_readers_see_their_streets_only_and_no_table(store: Store, reader:
     everything = await reads.boot(ALL, ["s0", "s1", "s2", "s3"])
     assert (len(everything.warnings), len(everything.observations)) == (3, 3)
     assert everything.positions == {A: 3, W: 4}
-    assert await reads.revisions(UUID(int=1), [STREET]) != []
-    assert await reads.revisions(UUID(int=1), [SIBLING, OTHER_STREET]) == []
-    assert await reads.revisions(UUID(int=99), ALL) == []
+    revisions = "select body from api_history.warning_revisions($1, $2)"
+    assert await reader.fetch(revisions, UUID(int=1), [STREET]) != []
+    assert await reader.fetch(revisions, UUID(int=1), [SIBLING, OTHER_STREET]) == []
+    assert await reader.fetch(revisions, UUID(int=99), ALL) == []
     assert (await reads.boot([], ["s0"])).warnings == []
     for table in (
         "history.observations",
