@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from services.cli import debian
 from services.cli.errors import CliError
 
 VARIABLE = "TONGGUAN_CHROMIUM"
@@ -34,8 +35,8 @@ def find_or_get(say: Callable[[str], None]) -> str:
     """Return a browser's path, installing one where it is missing. Raises `CliError` with what to do by hand."""
     if (found := find()) and _can_drive():
         return found
-    debian = [("Debian's packages, with a font for Chinese", _by_debian)] if _is_debian_root() else []
-    for name, get in (*debian, ("Playwright's own download", _by_playwright)):
+    packages = [("Debian's packages, with a font for Chinese", _by_debian)] if debian.can_install() else []
+    for name, get in (*packages, ("Playwright's own download", _by_playwright)):
         say(f"no Chromium or Chrome that could be driven here; getting one: {name}")
         get()
         if (found := find()) and _can_drive():
@@ -43,23 +44,12 @@ def find_or_get(say: Callable[[str], None]) -> str:
     raise CliError(f"the browser tests need Chromium or Chrome, and none could be had. {_MEND}")
 
 
-def _is_debian_root() -> bool:
-    return os.geteuid() == 0 and Path("/etc/debian_version").exists() and shutil.which("apt-get") is not None
-
-
 def _by_debian() -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    _run(("apt-get", "update", "-q"), environment)
-    _run(("apt-get", "install", "-y", "-q", "--no-install-recommends", *_DEBIAN), environment)
+    debian.install(_DEBIAN)
 
 
 def _by_playwright() -> None:
-    _run((sys.executable, "-m", "playwright", "install", "chromium"), dict(os.environ))
-
-
-def _run(argv: tuple[str, ...], environment: dict[str, str]) -> None:
-    """Run an installer, its words going to stderr; whether it helped shows in what it left."""
-    subprocess.run(argv, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+    subprocess.run((sys.executable, "-m", "playwright", "install", "chromium"), stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
 
 
 def _can_drive() -> bool:

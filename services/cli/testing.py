@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from types import ModuleType
 
 import click
 
-from services.cli import browser
+from services.cli import browser, debian
 from services.cli.care import build_pages
 from services.cli.errors import CliError
 from services.cli.folder import cache
@@ -20,6 +21,8 @@ from services.cli.folder import cache
 PARTS = ("unit", "contract", "integration", "browser", "chaos")
 """Folders under `tests/`, the quick ones first."""
 _WITHOUT_PAGES = {"unit", "contract"}
+_PROGRAMS = {"openssl": "openssl", "systemd-analyze": "systemd"}
+"""What the tests of deploy/ call, with Debian's package of each."""
 
 
 def test(root: Path, parts: Sequence[str], *, with_browser: bool, pytest_arguments: Sequence[str]) -> int:
@@ -32,12 +35,21 @@ def test(root: Path, parts: Sequence[str], *, with_browser: bool, pytest_argumen
         chosen, environment = _set_up_browser(chosen, environment, with_browser=with_browser)
     if not chosen:
         raise CliError(f"there are no such tests: {', '.join(parts) or 'none at all'}")
+    if "integration" in chosen:
+        _get_programs()
     if not _WITHOUT_PAGES.issuperset(chosen):
         build_pages(root)
     click.echo(f"tests: {', '.join(chosen)}", err=True)
     read_only = () if os.access(root, os.W_OK) else ("-p", "no:cacheprovider")
     argv = (sys.executable, "-m", "pytest", *read_only, *(f"tests/{part}" for part in chosen), *pytest_arguments)
     return subprocess.run(argv, cwd=root, env=environment, check=False).returncode
+
+
+def _get_programs() -> None:
+    missing = [package for program, package in _PROGRAMS.items() if shutil.which(program) is None]
+    if missing and debian.can_install():
+        click.echo(f"tests: getting {', '.join(missing)}", err=True)
+        debian.install(missing)
 
 
 def _has_tests(folder: Path) -> bool:

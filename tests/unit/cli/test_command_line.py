@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli import browser, testing
+from services.cli import browser, debian, testing
 from services.cli.__main__ import _split
 from services.cli.errors import CliError
 
@@ -69,8 +69,8 @@ def test_without_any_browser_the_line_that_installs_one_is_told(monkeypatch: pyt
     monkeypatch.setattr(browser.shutil, "which", lambda _: None)
     monkeypatch.setattr(browser, "_playwrights", lambda: None)
     ran: list[tuple[str, ...]] = []
-    monkeypatch.setattr(browser, "_run", lambda argv, _: ran.append(argv))
-    monkeypatch.setattr(browser, "_is_debian_root", lambda: True)
+    monkeypatch.setattr(subprocess, "run", lambda argv, **_: ran.append(argv))
+    monkeypatch.setattr(debian, "can_install", lambda: True)
     with pytest.raises(CliError, match="apt-get install chromium fonts-noto-cjk libatomic1"):
         browser.find_or_get(print)
     assert ran[1][:2] == ("apt-get", "install")
