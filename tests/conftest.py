@@ -61,9 +61,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The whole platform with the demo city and the replayed pipe, as `up` starts it."""
-    running = Running(tmp_path_factory.mktemp("platform"), feed=True)
-    try:
-        running.wait_ready()
+    with Running(tmp_path_factory.mktemp("platform"), feed=True).until_done() as running:
         yield running
-    finally:
-        running.stop()

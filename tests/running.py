@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,15 @@ class Running:
         for name, pid in self.run.get("pids", {}).items():
             used[name] = _cpu(pid)
         return used
+
+    @contextlib.contextmanager
+    def until_done(self) -> Iterator[Running]:
+        """Wait until it is ready, and stop it at the end of the block, however that ends."""
+        try:
+            self.wait_ready()
+            yield self
+        finally:
+            self.stop()
 
     def stop(self) -> int:
         """Stop it as Ctrl-C does; returns the exit code."""

@@ -79,8 +79,9 @@ class Reads:
 
         For a reader of some departments it looks at `LOOKED_AT` times as many: more would be hidden behind others' only in such a flood.
         """
+        looked_at = most if scope.whole else most * LOOKED_AT
         rows = await database.once(
-            lambda: self._pool.fetch("select body from api_alerts.notifications($1, $2, $3)", recipients, scope.streets(), most * LOOKED_AT),
+            lambda: self._pool.fetch("select body from api_alerts.notifications($1, $2, $3)", recipients, scope.streets(), looked_at),
             what="read notifications",
         )
         return [row["body"] for row in rows if _sees(scope, row["body"])][:most]

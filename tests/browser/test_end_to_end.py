@@ -41,12 +41,8 @@ NOT_SIGNED_IN = "Failed to load resource"
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A platform that has just been started: its fire burns for some minutes only."""
-    running = Running(tmp_path_factory.mktemp("end-to-end"), feed=True)
-    try:
-        running.wait_ready()
+    with Running(tmp_path_factory.mktemp("end-to-end"), feed=True).until_done() as running:
         yield running
-    finally:
-        running.stop()
 
 
 def _rule(name: str) -> Threshold:

@@ -27,12 +27,8 @@ SERVICES = ("ingest", "rules", "history", "alerts", "gateway")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("kills")
     write_city(folder / "city", SENSORS)
-    running = Running(folder, city=folder / "city")
-    try:
-        running.wait_ready()
+    with Running(folder, city=folder / "city").until_done() as running:
         yield running
-    finally:
-        running.stop()
 
 
 async def _ready(running: Running) -> bool:

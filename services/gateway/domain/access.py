@@ -178,6 +178,11 @@ class Scope:
         """Return all regions where it is allowed for some department: what `sees` is to be asked about."""
         return [region.code for region in self.tree if self.decide(capability, region.code) is Verdict.ALLOWED]
 
+    @property
+    def whole(self) -> bool:
+        """Whether all that they may watch is of all departments: then they see everything in `streets`."""
+        return all(grant.departments is None for grant in self.principal.grants if _gives(grant, Capability.WATCH))
+
     def reach(self, region: str) -> Reach:
         """Return what of a region they see; raises `Forbidden`."""
         self.require(region)

@@ -21,12 +21,8 @@ WELL = "dg-sewage-well-01"
 @pytest.fixture(scope="module")
 def dongguan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The platform with Dongguan and its own scenario, as `up --city` starts it."""
-    running = Running(tmp_path_factory.mktemp("dongguan"), city=ROOT / "cities" / CITY, feed=True)
-    try:
-        running.wait_ready()
+    with Running(tmp_path_factory.mktemp("dongguan"), city=ROOT / "cities" / CITY, feed=True).until_done() as running:
         yield running
-    finally:
-        running.stop()
 
 
 async def snapshot(platform: Running, region: str) -> live.Snapshot:

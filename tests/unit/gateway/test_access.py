@@ -93,6 +93,7 @@ def test_a_reach_takes_in_what_is_allowed_and_nothing_else(held: list[Grant]):
             assert reach.sees(TREE.path(street), department) is wanted
             if street in BELOW[region]:
                 assert who.sees(street, department) is wanted
+                assert who.sees(street, department) or not (who.whole and street in who.streets())
 
 
 @given(grants, st.randoms())
