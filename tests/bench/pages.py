@@ -57,13 +57,9 @@ def main(argv: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="tongguan-bench-") as folder:
         city = Path(folder) / "city"
         write_city(city, options.sensors)
-        running = Running(Path(folder), city=city)
-        try:
-            print("starting the platform in a fresh folder …", flush=True)
-            running.wait_ready()
+        print("starting the platform in a fresh folder …", flush=True)
+        with Running(Path(folder), city=city).until_done() as running:
             result = asyncio.run(_measure(running, executable, options))
-        finally:
-            running.stop()
     print(json.dumps(result))
     return 0 if result["rows_told"] == options.warnings and result["live"] else 1
 

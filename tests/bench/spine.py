@@ -35,13 +35,9 @@ def main(argv: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="tongguan-bench-") as folder:
         city = Path(folder) / "city"
         write_city(city, options.sensors)
-        running = Running(Path(folder), city=city)
-        try:
-            print("starting the platform in a fresh folder …", flush=True)
-            running.wait_ready()
+        print("starting the platform in a fresh folder …", flush=True)
+        with Running(Path(folder), city=city).until_done() as running:
             result = asyncio.run(_measure(running, options.rate, options.seconds, options.sensors))
-        finally:
-            running.stop()
     print(json.dumps(result))
     good = result["stored"] == result["published"] and result["warnings_seen_live"] == result["warnings_expected"] == result["warnings_stored"]
     return 0 if good else 1
