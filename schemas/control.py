@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from schemas.base import AdapterName, Code, Frozen, Time
+from schemas.base import AdapterName, Code, Frozen, Name, Time
 from schemas.rule import Rule
 from schemas.sensor import Sensor
 
@@ -24,6 +24,8 @@ class SensorRecord(Frozen):
     sensor: Sensor
     path: tuple[Code, ...]
     """The sensor's regions, from its street up to the city."""
+    names: tuple[Name, ...] = ()
+    """Their names, in the same order; what is told of a place is told by its name."""
 
 
 class RuleActivation(Frozen):

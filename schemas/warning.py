@@ -32,16 +32,50 @@ class Change(StrEnum):
     """The rule's meaning was changed, or it no longer applies to the sensor."""
     SENSOR_MOVED = "sensor_moved"
     """The sensor now belongs to another street or another department."""
+    REVISED = "revised"
+    """Late or corrected data changed its past (`began_at`, a step between); tier and state are as before."""
+    REOPENED = "reopened"
+    """It was told as over, and late or corrected data say that it is not."""
+    RETRACTED = "retracted"
+    """Late or corrected data say that it should not have been; cleared."""
+    MERGED = "merged"
+    """Late or corrected data say that it is one with an earlier one, `merged_into`; cleared."""
+
+
+class Part(Frozen):
+    """One comparison of a condition, as it stood when the tier was decided."""
+
+    measure: Code
+    """`main`, or the name that the rule gives it."""
+    metric: Code
+    value: Finite | None
+    """None while unknown."""
+    direction: Direction
+    limit: Finite
+    holds: bool | None
+
+
+class Clearing(Frozen):
+    """What would end the present tier: the measure on this side of the limit for so long, or so many readings in a row."""
+
+    limit: Finite | None
+    """None where the way down is a condition."""
+    direction: Direction
+    readings: int | None
+    dwell_s: float | None
 
 
 class Evidence(Frozen):
     """Why this tier: the value that decided, the limit it met, and what the limit is taken from."""
 
     metric: Code
+    measure: Text = "value"
+    """The kind of what was measured; `value` is the reading itself."""
     value: Finite
+    """Of the measure: a rate, a mean, a count, seconds of silence."""
     unit: Text
-    limit: Finite
-    """The limit of the tier that was entered or left."""
+    limit: Finite | None
+    """The limit of the tier that was entered or left; None where that is a condition."""
     direction: Direction
     readings: int | None = None
     """How many readings in a row were asked for, where the dwell counts readings."""
@@ -49,14 +83,25 @@ class Evidence(Frozen):
     """How long it had to last in seconds, where the dwell is a time."""
     statistic: Statistic
     period_s: int
+    window_s: float | None = None
+    """Length in seconds of the window that was measured, up to `observed_at`."""
     standard: Words | None = None
     clears_at: Finite | None = None
-    """The value past which the present tier is left; None once cleared."""
-    observation: Text
-    """The id of the deciding observation."""
+    """The value past which the present tier is left; None once cleared, and where the way down is a condition."""
+    clears: Clearing | None = None
+    """All of what would clear the present tier; None once cleared."""
+    parts: tuple[Part, ...] = ()
+    """Of a condition: its comparisons."""
+    sensors: tuple[Code, ...] = ()
+    """Of a place: the sensors that agree, at most 100."""
+    background: Finite | None = None
+    """What was subtracted, after the cap."""
+    observation: Text | None = None
+    """The id of the deciding observation, where one decided and rules still know it."""
     observed_at: Time
-    received_at: Time
-    """When ingest took the deciding observation."""
+    """Event time of the deciding sample."""
+    received_at: Time | None = None
+    """When ingest took the deciding observation, where one decided and rules still know it."""
 
 
 class Warning(Frozen):  # noqa: A001 - the field's own word; Python's warnings are not used beside it
@@ -70,10 +115,13 @@ class Warning(Frozen):  # noqa: A001 - the field's own word; Python's warnings a
     meaning: int
     rule_name: Name
     subject: Text
-    """`<sensor>/<metric>`, with `/<statistic>.<period>s` where it is not an instant and `@<origin>` where it is not real."""
-    sensor: Code
+    """`<sensor or place>/<metric>`, with `/<statistic>.<period>s` where it is not an instant and `@<origin>` where it is not real."""
+    sensor: Code | None
+    """None where it is of a place: several sensors, a district, the city."""
     sensor_name: Name
+    """The sensor's name, or the place's."""
     street: Code
+    """The sensor's street; of a warning of a district or the city, that region."""
     domain: Domain
     department: Code
     state: WarningState
@@ -85,5 +133,6 @@ class Warning(Frozen):  # noqa: A001 - the field's own word; Python's warnings a
     changed_at: Time
     """Event time of this revision."""
     cleared_at: Time | None = None
+    merged_into: UUID | None = None
     origin: Origin
     evidence: Evidence
