@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import StringConstraints
+
 from schemas.access import Grant
 from schemas.base import Code, Frozen, Name, Text
 
@@ -11,6 +15,10 @@ class Department(Frozen):
 
     id: Code
     name: Name
+    agency: Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$")] = "000"
+    """Its code in GB/T 4657, for the identifiers of warnings; 000 where it has none."""
+    unit: Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$")] = "000"
+    """Of its part that warns, as the department numbers them."""
 
 
 class DemoUser(Frozen):

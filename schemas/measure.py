@@ -61,6 +61,8 @@ class Window(Frozen):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.every is not None and self.every < timedelta(seconds=10):
+            raise ValueError("`every` must be 10 s or more; without it there is a sample at each reading")
         if self.every is not None and (self.every > self.length or timedelta(days=1) % self.every):
             raise ValueError("`every` must not be longer than `length`, and a day must be a multiple of it")
         if self.at_least == 0 and (self.every is None or self.aggregate is not Aggregate.COUNT):

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from schemas.base import Code, Domain, Frozen, Name, Text, Words
 from schemas.limit import Limit, Limits
-from schemas.measure import Exceedances, Measure, Rate, Span, Value, Window
+from schemas.measure import Measure, Rate, Span, Value, Window
 from schemas.observation import Statistic
 from schemas.tiers import TIERS, Tier
 
@@ -132,7 +132,8 @@ class Also(Frozen):
     metric: Code
     statistic: Statistic = Statistic.INSTANT
     period: timedelta | None = Field(default=None, ge=timedelta(0), le=timedelta(days=31))
-    measure: Annotated[Value | Rate | Window | Exceedances, Field(discriminator="kind")] = Value()
+    """Left out: 0 for instants, else that of the rule's own series."""
+    measure: Annotated[Value | Rate | Window, Field(discriminator="kind")] = Value()
     fresh: Span | None = None
     """How long its newest value stands when no new one comes; left out, as the rule's."""
 
@@ -198,11 +199,24 @@ class Rule(Frozen):
         compares = {compare.measure for way in self.ways() for compare in way.compares()}
         if unknown := sorted(compares - {MAIN} - self.also.keys()):
             raise ValueError(f"tiers: `when` names the measures {unknown}, which `also` does not have")
-        if self.also and self.measure.kind in {"absence", "agreement", "regional", "background"}:
-            raise ValueError(f"also: a rule that measures `{self.measure.kind}` cannot be combined with other measures")
-        if self.measure.kind == "absence" and self.direction is not Direction.ABOVE:
-            raise ValueError("direction: silence is bad when it is long: give `above`")
+        kinds = [self.measure, *(also.measure for also in self.also.values())] if self.also else []
+        for kind in kinds:
+            if not isinstance(kind, Value | Rate | Window) or (isinstance(kind, Window) and kind.every is not None):
+                raise ValueError(f"also: only values, rates and windows without `every` can be combined, not `{kind.kind}`")
+        if self.measure.kind == "absence":
+            self._silence_fits()
         return self
+
+    def _silence_fits(self) -> None:
+        if self.direction is not Direction.ABOVE:
+            raise ValueError("direction: silence is bad when it is long: give `above`")
+        if self.flapping is not None:
+            raise ValueError("flapping: silence is measured in time, not in readings; give `readings` to the way down instead")
+        for tier, step in self.tiers.items():
+            if step.up.limit is None or step.down.limit is None or step.up.dwell or step.up.readings != 1 or step.down.dwell:
+                raise ValueError(f"tiers.{tier}: of a silence the way up is a `limit` in seconds alone, the way down a `limit` and `readings` (heard so often)")
+            if any(case.hours or case.weekdays or case.dates for case in (*step.up.limit.cases, *step.down.limit.cases)):
+                raise ValueError(f"tiers.{tier}: a silence's limits depend on attributes only")
 
     def ways(self) -> Iterator[Way]:
         """Yield all ways."""

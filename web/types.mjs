@@ -16,11 +16,29 @@ const SAID = ["live.Hello", "rest.Acknowledging", "rest.Credentials", "rest.OwnP
 /** Two models have this name; the frame of the live protocol is called otherwise here. */
 const RENAMED = { "live.Heartbeat": "LiveHeartbeat" };
 
+/** The same of models inside others: a rule's level (`schemas.measure`) has fewer than a region's. */
+const RENAMED_INSIDE = { "rest.WarningStory": { Level: "DerivedLevel" } };
+
 /** What the generator says of the bundle that it was given, which is ours alone. */
 const BUNDLE = /export interface Bundle \{\s*\}\n/;
 const REFERENCES = [/ +\*\s*\n +\* This interface was referenced by .*\n +\* via the .*\n/g, /^ *\/\*\*\n *\* This interface was referenced by .*\n *\* via the .*\n *\*\/\n/gm];
 
-const read = (name) => JSON.parse(readFileSync(new URL(`${name}.json`, FROM), "utf-8"));
+function read(name) {
+  const text = readFileSync(new URL(`${name}.json`, FROM), "utf-8");
+  const renamed = Object.entries(RENAMED_INSIDE[name] ?? {});
+  const schema = JSON.parse(renamed.reduce((kept, [from, to]) => kept.replaceAll(`"#/$defs/${from}"`, `"#/$defs/${to}"`), text));
+  for (const [from, to] of renamed) {
+    schema.$defs[to] = schema.$defs[from];
+    delete schema.$defs[from];
+  }
+  return schema;
+}
+
+/** Add a definition from inside a model; two that differ must not share a name, or one of them would stand for both. */
+function add(models, name, definition) {
+  if (name in models && JSON.stringify(models[name]) !== JSON.stringify(definition)) throw new Error(`two models are called ${name}: name one in RENAMED_INSIDE`);
+  models[name] = definition;
+}
 
 /** Titles of fields would become types of their own; only those of whole models are wanted. */
 function withoutFieldTitles(schema) {
@@ -43,7 +61,7 @@ function collect() {
   for (const [names, told] of [[SAID, false], [TOLD, true]]) {
     for (const name of names) {
       const schema = read(name);
-      for (const [inner, definition] of Object.entries(schema.$defs ?? {})) models[inner] = model(definition, true);
+      for (const [inner, definition] of Object.entries(schema.$defs ?? {})) add(models, inner, model(definition, true));
       models[RENAMED[name] ?? name.split(".")[1]] = model(schema, told);
     }
   }

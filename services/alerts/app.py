@@ -22,7 +22,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         worker = AlertsWorker(
             Store(opened.pool),
             relay,
-            lambda warning: route(warning, regions, opened.clock.now()),
+            lambda warning, gravest: route(warning, gravest, regions, opened.clock.now()),
             opened.health.check("writes", max_age=float("inf")),
             opened.registry,
         )

@@ -30,7 +30,7 @@ class AlertsWorker:
     """See `services.kit.consumer.Worker`."""
 
     def __init__(
-        self, store: Store, relay: Relay, route: Callable[[Warning], Iterable[Notification]], check: Check, registry: CollectorRegistry
+        self, store: Store, relay: Relay, route: Callable[[Warning, int], Iterable[Notification]], check: Check, registry: CollectorRegistry
     ) -> None:
         self._store = store
         self._relay = relay

@@ -13,6 +13,7 @@ from schemas.envelope import EventType, to_headers
 from schemas.notification import Notification
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.alerts.domain.acting import act
+from services.alerts.domain.routing import told_of
 from services.kit import database, outbox, partitions
 from services.kit.producer import Outgoing
 from services.kit.topics import ACTIONS, NOTIFICATIONS
@@ -21,7 +22,8 @@ ROOM = "alerts"
 SOURCE = "/services/alerts"
 
 _NEWER = """
-insert into alerts.warnings as w (id, rev) values ($1, $2) on conflict (id) do update set rev = excluded.rev where w.rev < excluded.rev returning true
+insert into alerts.warnings as w (id, rev, gravest) values ($1, $2, case when $2 = 1 then $3 else greatest($3, $4) end)
+on conflict (id) do update set rev = excluded.rev, gravest = greatest(coalesce(w.gravest, $4), $3) where w.rev < excluded.rev returning gravest
 """
 
 _NOTIFY = """
@@ -61,12 +63,12 @@ class Store:
         claims: partitions.Claims,
         offsets: Mapping[TopicPartition, int],
         polled: Polled,
-        route: Callable[[Warning], Iterable[Notification]],
+        route: Callable[[Warning, int], Iterable[Notification]],
     ) -> int:
         """Deal with a poll in order; returns how many notifications are new. Raises `Fenced`, having changed nothing.
 
         1. The offsets move on, if every partition is still ours: else all is rolled back.
-        2. A warning whose rev is not newer than the one dealt with is passed over.
+        2. A warning whose rev is not newer than the one dealt with is passed over; else its greatest gravity so far is noted.
         3. Its notifications are rows, by their identity, with a posting for each that is new.
         4. A command that was not decided yet is decided, its outcome a row and a posting.
         5. All of it commits at once; the relay publishes after that.
@@ -75,8 +77,9 @@ class Store:
         async with self._pool.acquire() as connection, connection.transaction():
             await partitions.advance(connection, ROOM, claims, offsets)
             for warning in polled.warnings:
-                if await connection.fetchval(_NEWER, warning.id, warning.rev):
-                    new = [one for one in route(warning) if await _notify(connection, one)]
+                gravest = await connection.fetchval(_NEWER, warning.id, warning.rev, told_of(warning), warning.peak.gravity)
+                if gravest is not None:
+                    new = [one for one in route(warning, gravest) if await _notify(connection, one)]
                     await outbox.post(connection, ROOM, [_posting(one) for one in new])
                     told += len(new)
             for command in polled.commands:

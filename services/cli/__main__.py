@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from services.cli import care
+from services.cli import care, rules
 from services.cli.folder import program_version
 
 _BEGAN = time.monotonic()
@@ -97,7 +97,7 @@ def check(names: tuple[str, ...]) -> None:
     sys.exit(checking.check(_ROOT, names))
 
 
-for _command in (care.doctor, care.status, care.reset, care.pages, care.boundaries):
+for _command in (care.doctor, care.status, care.reset, care.pages, care.boundaries, rules.rules):
     cli.add_command(_command)
 
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from schemas.control import SensorRecord
+from schemas.measure import Value
+from schemas.observation import Statistic
 from schemas.regions import RegionTree
-from schemas.rule import Rule
+from schemas.rule import Applies, Rule
 from schemas.sensor import Sensor
-from services.rules.domain.step import concerns
+from schemas.tiers import TIERS
 
 KAFKA_CAP_GB = 20
 """The sum of what the topics may keep (`retention.bytes` of schemas/topics)."""
@@ -63,14 +64,33 @@ class Facts:
 
 def sample_of(sensors: Sequence[Sensor], rules: Sequence[Rule], regions: RegionTree) -> Sample | None:
     """Return an event that meets a rule by one reading; of a city without such a rule any event, of one without sensors none."""
-    records = [SensorRecord(sensor=sensor, path=regions.path(sensor.street)) for sensor in sensors]
     for rule in rules:
-        metric = rule.applies.metric
-        ways = [step.up for step in rule.tiers.values() if step.up.readings == 1 and step.up.dwell is None]
-        met = (one.sensor for one in records if metric in one.sensor.metrics and concerns(rule.applies, one, metric, "instant"))
-        if ways and rule.enabled and (sensor := next(met, None)) is not None:
-            return Sample(sensor.id, sensor.department, metric, ways[0].limit, rule.name.zh)
+        limits = limits_at_once(rule)
+        met = (sensor for sensor in sensors if concerns(rule.applies, sensor, regions))
+        if limits and rule.enabled and (sensor := next(met, None)) is not None:
+            return Sample(sensor.id, sensor.department, rule.applies.metric, limits[0], rule.name.zh)
     return next((Sample(each.id, each.department, next(iter(each.metrics)), 12.5, None) for each in sensors), None)
+
+
+def concerns(applies: Applies, sensor: Sensor, regions: RegionTree) -> bool:
+    """Say whether a rule watches what a sensor says of a moment."""
+    return (
+        applies.statistic is Statistic.INSTANT
+        and applies.metric in sensor.metrics
+        and applies.domain in {None, sensor.domain}
+        and applies.department in {None, sensor.department}
+        and (applies.sensors is None or sensor.id in applies.sensors)
+        and (applies.regions is None or not applies.regions.isdisjoint(regions.path(sensor.street)))
+        and applies.tags <= sensor.tags
+    )
+
+
+def limits_at_once(rule: Rule) -> list[float]:
+    """Return the limits that a single reading need only meet, whatever the hour and the sensor, the mildest first."""
+    if not isinstance(rule.measure, Value):
+        return []
+    ways = (rule.tiers[tier].up for tier in TIERS if tier in rule.tiers)
+    return [way.limit.default for way in ways if way.limit is not None and not way.limit.cases and way.readings == 1 and way.dwell is None]
 
 
 def curl(facts: Facts, sample: Sample) -> str:

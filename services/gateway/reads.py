@@ -87,7 +87,12 @@ class Reads:
         return [row["body"] for row in rows if _sees(scope, row["body"])][:most]
 
     async def series(self, warning: Warning, since: datetime, until: datetime, most: int) -> tuple[list[Point], int]:
-        """Return the values of the series that decided a warning, thinned out to `most`, and how many there are. Raises `Unavailable`."""
+        """Return the values of the series that decided a warning, thinned out to `most`, and how many there are. Raises `Unavailable`.
+
+        A place's warning is of no single sensor's series: it has none.
+        """
+        if warning.sensor is None:
+            return [], 0
         of = warning.evidence
         rows = await database.once(
             lambda: self._pool.fetch(

@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Query, Response
 
 from schemas.action import Actor, WarningActions
 from schemas.command import Acknowledge
 from schemas.control import RuleActivation
 from schemas.envelope import EventType, to_headers
+from schemas.explain import explain
+from schemas.identifier import identifier
 from schemas.rest import Acknowledging, Mute, Point, RegionMap, WarningStory
 from schemas.rule import Applies, Rule
 from schemas.warning import Warning  # noqa: A004 - the field's own word
+from services.gateway import cap
 from services.gateway.domain.access import Capability, Scope
 from services.gateway.errors import NotFound, Unfit
 from services.gateway.http import Audited, From, Reader, Sources
@@ -27,7 +31,7 @@ from services.kit.topics import COMMANDS
 ANSWER_S = 2.0
 """How long a person waits for the outcome; then they are told that it is on its way."""
 BEFORE = timedelta(minutes=30)
-"""What led to a warning stands in the half hour before it; of longer periods in sixty of them."""
+"""What led to a warning stands in the half hour before it; of longer periods in sixty of them, of a window in a little more than it."""
 AFTER = timedelta(minutes=10)
 LONGEST = timedelta(hours=6)
 """Of a warning that lasts longer its beginning, its decision and its end are shown: months of readings would be read for a line of pixels."""
@@ -56,16 +60,30 @@ async def story(warning: UUID, scope: Reader, sources: From) -> WarningStory:
     for since, until in parts:
         found, total = await sources.reads.series(newest, since, until, POINTS)
         points, there = [*points, *found], there + total
+    zone = ZoneInfo(sources.city.city.timezone)
     return WarningStory(
+        identifier=identifier(revisions[0], sources.city.city, zone),
+        explanation=explain(newest, zone),
         revisions=tuple(revisions),
         metric=evidence.metric,
         statistic=evidence.statistic,
         period_s=evidence.period_s,
-        unit=evidence.unit,
+        unit=sources.view.unit(newest.sensor, evidence.metric) or evidence.unit,
         points=tuple(points),
         thinned=there > len(points) or len(parts) > 1,
         rule=rule_of(newest, sources.rules.get(newest.rule)),
     )
+
+
+@routes.get("/warnings/{warning}/cap", summary="A warning as a message of the Common Alerting Protocol 1.2", response_class=Response)
+async def alert(warning: UUID, scope: Reader, sources: From, rev: Annotated[int | None, Query(ge=1)] = None) -> Response:
+    """Return the message of a revision, the newest unless `rev` says which."""
+    told = [one for one in await _revisions(warning, scope, sources) if rev is None or one.rev <= rev]
+    if rev is not None and (not told or told[-1].rev != rev):
+        raise NotFound(f"the warning has no revision {rev}")
+    place = sources.city
+    issuer = cap.Issuer(place.city, place.regions, ZoneInfo(place.city.timezone))
+    return Response(cap.message(told, issuer), media_type=cap.MEDIA_TYPE)
 
 
 @routes.post("/warnings/{warning}/acknowledgement", summary="Take note of a warning and answer for it", response_model=WarningActions)
@@ -104,7 +122,7 @@ async def mute(code: str, asked: Mute, scope: Reader, audited: Audited) -> None:
 def around(warning: Warning, now: datetime) -> list[tuple[datetime, datetime]]:
     """Return from when to when the values tell of a warning: one part, or of a long one up to three that do not overlap, in order."""
     evidence = warning.evidence
-    before = max(BEFORE, timedelta(seconds=60 * evidence.period_s))
+    before = max(BEFORE, timedelta(seconds=max(60 * evidence.period_s, 1.25 * (evidence.window_s or 0))))
     longest = max(LONGEST, 4 * before)
     begin = min(warning.began_at, evidence.observed_at) - before
     end = max(begin, now if warning.cleared_at is None else warning.cleared_at + AFTER)
@@ -136,7 +154,8 @@ def rule_of(warning: Warning, activation: RuleActivation | None) -> Rule | None:
     if activation is None or activation.meaning != warning.meaning:
         return None
     rule = activation.rule
-    return rule.model_copy(update={"applies": Applies(metric=rule.applies.metric, domain=rule.applies.domain, statistic=rule.applies.statistic)})
+    told = rule.applies
+    return rule.model_copy(update={"applies": Applies(metric=told.metric, domain=told.domain, statistic=told.statistic, period=told.period)})
 
 
 async def _revisions(warning: UUID, scope: Scope, sources: Sources) -> list[Warning]:

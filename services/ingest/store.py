@@ -155,7 +155,8 @@ class Store:
         return [registry, *(self._control(sensor, street) for street in sorted(streets))]
 
     def _control(self, sensor: Sensor, street: str) -> outbox.Posting:
-        record = SensorRecord(sensor=sensor, path=self._regions.path(sensor.street))
+        path = self._regions.path(sensor.street)
+        record = SensorRecord(sensor=sensor, path=path, names=tuple(self._regions[code].name for code in path))
         key = street.encode()
         value = wire.encode(wire.of_sensor(record))
         return outbox.Posting(OBSERVATIONS, Outgoing(value, key=key, partition=partition_of(key, self._partitions)))

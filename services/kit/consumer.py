@@ -1,22 +1,25 @@
-"""The consumer: pause, seek to the offsets in the database, resume; then poll and work, for ever.
+"""The consumer: pause, take over in the loop, seek to the offsets in the database, resume; then poll and work, for ever.
 
 Kafka's group protocol only says which partitions are whose (dynamic members: a static id makes a stopped owner and its successor steal
 from each other). Where to read from, and that an effect happened, is the worker's to say, in its own database transaction.
+
+aiokafka sends no heartbeat while its listener runs, so the listener only pauses: state of any size is loaded by the loop, which
+heartbeats do not wait for. One task takes over and works, so that no assignment changes a worker's state under a poll.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from services.kit import logs
-from services.kit.errors import Fenced
+from services.kit.errors import Fenced, KitError
 from services.kit.health import Check
 from services.kit.progress import Progress
 
@@ -29,13 +32,21 @@ SESSION_MS = 6_000
 HEARTBEAT_MS = 1_000
 POLL_MS = 200
 """How long a poll waits when nothing comes: also the resolution of what workers do in between."""
+STALLED_AGAIN_S = 600.0
+"""A second stall within this ends the process: joining again has not helped, a new process may."""
+_LOOKS = 6
+"""How often the watchdog looks before it judges; one look at which the broker is away, or the worker is busy, begins the count anew."""
+
+
+class Stalled(KitError):
+    """Records wait, the broker answers, and the consumer gets none of them."""
 
 
 class Worker(Protocol):
     """What a room does with its records."""
 
     async def assign(self, taken: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Take over partitions, dropping all state of before; return from where to read each."""
+        """Take over partitions, dropping all state of before; return from where to read each. Never runs beside `work`."""
         ...
 
     async def work(self, batches: Batches) -> Mapping[TopicPartition, datetime]:
@@ -60,29 +71,42 @@ class Subscription:
     alive: Check
     ready: Check
     max_records: int = 5_000
+    stalled_s: float = 30.0
+    """So long a partition may stand still while records wait on it."""
 
 
 async def consume(subscription: Subscription, worker: Worker) -> None:
-    """Consume until cancelled, joining the group again after a broker's loss or when fenced."""
-    wait = 0.2
+    """Consume until cancelled, joining the group again after a broker's loss, when fenced, and when it stood still.
+
+    Raises `Stalled` when it stands still again within `STALLED_AGAIN_S`: whoever supervises the process should start it anew.
+    """
+    wait, stalled_at = 0.2, float("-inf")
     seldom = logs.Seldom()
     loop = asyncio.get_running_loop()
     while True:
         subscription.alive.ok()
-        begun = loop.time()
+        begun, reason = loop.time(), "not in the group"
         try:
             await _session(subscription, worker)
         except Fenced as error:
             _log.warning("fenced", group=subscription.group, error=str(error))
+        except Stalled as error:
+            reason = str(error)
+            _log.error("consumer_stalled", group=subscription.group, error=reason)
+            if loop.time() - stalled_at < STALLED_AGAIN_S:
+                subscription.ready.fail(reason)
+                raise
+            stalled_at = loop.time()
         except (KafkaError, OSError, TimeoutError) as error:
             if seldom.due(loop.time()):
                 _log.warning("kafka_unavailable", group=subscription.group, error=repr(error))
-        subscription.ready.fail("not in the group")
+        subscription.ready.fail(reason)
         wait = 0.2 if loop.time() - begun > SESSION_MS / 1000 else min(wait * 2, 2.0)
         await asyncio.sleep(wait)
 
 
 async def _session(subscription: Subscription, worker: Worker) -> None:
+    """Be a member of the group until something goes wrong, which is raised."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=subscription.bootstrap,
         group_id=subscription.group,
@@ -100,19 +124,25 @@ async def _session(subscription: Subscription, worker: Worker) -> None:
     try:
         async with asyncio.timeout(20):
             await consumer.start()
-        listener = _Listener(consumer, worker, subscription.progress)
-        consumer.subscribe(subscription.topics, listener=listener)
-        while True:
-            batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=subscription.max_records)
-            subscription.alive.ok()
-            listener.raise_failure()
-            reached = await worker.work(batches)
-            for tp, records in batches.items():
-                subscription.progress.done(tp, records[-1].offset + 1, len(records), reached.get(tp))
-            if listener.assigned:
-                subscription.ready.ok()
+        member = _Member(consumer, worker, subscription)
+        consumer.subscribe(subscription.topics, listener=member)
+        await _first(member.run(), member.watch())
     finally:
         await _close(consumer)
+
+
+async def _first(*works: Coroutine[Any, Any, None]) -> None:
+    """Run all until one ends, and raise what that raised; the others are cancelled then, as they are when the caller is."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        # Bounded, as a client that hangs may keep its caller even from being cancelled.
+        await asyncio.wait(tasks, timeout=5)
 
 
 async def _close(consumer: AIOKafkaConsumer) -> None:
@@ -123,36 +153,114 @@ async def _close(consumer: AIOKafkaConsumer) -> None:
         _log.debug("consumer_stop", error=repr(error))
 
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka gives no type
-    def __init__(self, consumer: AIOKafkaConsumer, worker: Worker, progress: Progress) -> None:
+class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka gives no type
+    """One membership of the group."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, worker: Worker, subscription: Subscription) -> None:
         self._consumer = consumer
         self._worker = worker
-        self._progress = progress
-        self._failure: Exception | None = None
-        self.assigned = False
-
-    def raise_failure(self) -> None:
-        """Raise what went wrong in the coordinator's task, which only logs it."""
-        if self._failure is not None:
-            raise self._failure
+        self._subscription = subscription
+        self._due: list[TopicPartition] | None = None
+        """Assigned by the group and paused; to be taken over by the loop."""
+        self._in_group = False
+        self._positions: dict[TopicPartition, int] = {}
+        self._busy_since: float | None = None
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002 - aiokafka's signature
-        self.assigned = False
+        self._in_group = False
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         # First of all, with no await before it: otherwise `getmany` delivers from the wrong place.
         self._consumer.pause(*assigned)
+        self._due = sorted(assigned)
+        self._in_group = True
+
+    async def run(self) -> None:
+        """Take over what is assigned, poll and work, until something is raised."""
+        while True:
+            batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=self._subscription.max_records)
+            self._subscription.alive.ok()
+            if self._due is not None:
+                await self._take_over(self._due)
+            else:
+                await self._work(batches)
+            if self._in_group and self._due is None:
+                self._subscription.ready.ok()
+
+    async def _take_over(self, due: list[TopicPartition]) -> None:
+        self._positions = {}
+        positions = await self._busy(self._worker.assign(due))
+        starts = await self._consumer.beginning_offsets(due) if due else {}
+        if self._due is not due:
+            return  # assigned anew meanwhile: that is taken over next
+        for tp, position in positions.items():
+            if position < starts[tp]:
+                _log.error("records_lost_to_retention", topic=tp.topic, partition=tp.partition, wanted=position, oldest=starts[tp])
+            self._positions[tp] = max(position, starts[tp])
+            self._consumer.seek(tp, self._positions[tp])
+        self._subscription.progress.assign(positions)
+        self._consumer.resume(*due)
+        self._due = None
+        _log.info("assigned", partitions=len(due))
+
+    async def _work(self, batches: Batches) -> None:
         try:
-            positions = await self._worker.assign(list(assigned))
-            starts = await self._consumer.beginning_offsets(list(assigned)) if assigned else {}
-            for tp, position in positions.items():
-                if position < starts[tp]:
-                    _log.error("records_lost_to_retention", topic=tp.topic, partition=tp.partition, wanted=position, oldest=starts[tp])
-                self._consumer.seek(tp, max(position, starts[tp]))
-            self._progress.assign(positions)
-        except Exception as error:  # noqa: BLE001 - handed to the loop, which decides
-            self._failure = error
+            reached = await self._busy(self._worker.work(batches))
+        except Fenced as error:
+            if self._due is None:
+                raise
+            # Another member has what this poll was of. What we have now is known, and taking it over drops all state.
+            _log.info("reassigned", group=self._subscription.group, error=str(error))
             return
-        self._consumer.resume(*assigned)
-        self.assigned = True
-        _log.info("assigned", partitions=len(assigned))
+        for tp, records in batches.items():
+            self._positions[tp] = records[-1].offset + 1
+            self._subscription.progress.done(tp, self._positions[tp], len(records), reached.get(tp))
+
+    async def _busy(self, work: Coroutine[Any, Any, Any]) -> Any:
+        self._busy_since = asyncio.get_running_loop().time()
+        try:
+            return await work
+        finally:
+            self._busy_since = None
+
+    async def watch(self) -> None:
+        """Raise `Stalled` when a partition stands still for `stalled_s` while records wait on it and the broker answers.
+
+        What the worker takes for a poll does not count: it may wait for the database, and when it hangs `alive` says so.
+        """
+        loop = asyncio.get_running_loop()
+        every = self._subscription.stalled_s / _LOOKS
+        still: dict[TopicPartition, tuple[int, float]] = {}
+        while True:
+            await asyncio.sleep(every)
+            now = loop.time()
+            busy = self._busy_since is not None and now - self._busy_since >= every
+            positions = {} if busy or self._due is not None or not self._in_group else dict(self._positions)
+            still = {tp: (at, _since(still, tp, at, now)) for tp, at in positions.items()}
+            suspects = [tp for tp, (_, since) in still.items() if since < now]
+            ends = await _ends(self._subscription.bootstrap, suspects, every) if suspects else {}
+            for tp in suspects:
+                at, since = still[tp]
+                if ends.get(tp, at) <= at:  # nothing waits, or the broker does not say so
+                    still[tp] = (at, now)
+                elif now - since >= self._subscription.stalled_s and self._positions.get(tp) == at:
+                    raise Stalled(f"{tp.topic}/{tp.partition} has stood at {at} for {now - since:.0f} s while {ends[tp] - at} records wait")
+
+
+def _since(still: Mapping[TopicPartition, tuple[int, float]], tp: TopicPartition, position: int, now: float) -> float:
+    before = still.get(tp)
+    return before[1] if before is not None and before[0] == position else now
+
+
+async def _ends(bootstrap: str, tps: Sequence[TopicPartition], within_s: float) -> Mapping[TopicPartition, int]:
+    """Return where some partitions end, asked for by a client of its own; nothing when the broker does not say."""
+    client = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    try:
+        async with asyncio.timeout(max(within_s, 1.0)):
+            await client.start()
+            ends: Mapping[TopicPartition, int] = await client.end_offsets(list(tps))
+    except (KafkaError, OSError, TimeoutError):
+        return {}
+    finally:
+        await _close(client)
+    return ends

@@ -8,11 +8,11 @@ it is published again, which consumers ignore by its identity.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.kit import logs
 from services.kit.database import TRANSIENT, Connection, Pool
@@ -28,6 +28,10 @@ WAIT_FOR: tuple[type[BaseException], ...] = (Unavailable, *TRANSIENT)
 """What the relay waits out."""
 IDLE_S = 1.0
 """How often the relay looks without being woken: finds what a predecessor left."""
+SHARED_S = 0.05
+"""How soon it looks again when another process of its room is publishing: what was committed meanwhile may not be among that one's rows."""
+COUNT_S = 5.0
+"""How often the rows that wait are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +50,26 @@ async def post(connection: Connection, room: str, postings: Sequence[Posting]) -
     for posting in postings:
         if posting.record.size > BATCH_BYTES:
             raise RecordTooLarge(f"a record of {posting.record.size} bytes for {posting.topic}; the limit is {BATCH_BYTES}")
-    await connection.executemany(
-        f"insert into {room}.outbox (topic, key, partition, headers, value) values ($1, $2, $3, $4, $5)",  # noqa: S608 - the room's own name
-        [
-            (
-                posting.topic,
-                posting.record.key,
-                posting.record.partition,
-                json.dumps([[name, value.decode()] for name, value in posting.record.headers]),
-                posting.record.value,
-            )
-            for posting in postings
-        ],
+    records = [posting.record for posting in postings]
+    await connection.execute(
+        f"insert into {room}.outbox (topic, key, partition, headers, value)"  # noqa: S608 - the room's own name
+        " select topic, key, partition, headers, value from unnest($1::text[], $2::bytea[], $3::int[], $4::jsonb[], $5::bytea[])"
+        " with ordinality as t (topic, key, partition, headers, value, at) order by at",
+        [posting.topic for posting in postings],
+        [record.key for record in records],
+        [record.partition for record in records],
+        [headers_text(record.headers) for record in records],
+        [record.value for record in records],
     )
+
+
+def headers_text(headers: Sequence[tuple[str, bytes]]) -> str:
+    """Return headers as the outbox keeps them."""
+    return _encode([(name, value.decode()) for name, value in headers]).decode()
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list[tuple[str, str]]).decode
 
 
 class Relay:
@@ -75,6 +86,7 @@ class Relay:
         self._turned = asyncio.Event()
         self._seldom = logs.Seldom()
         self._relayed = Counter("tongguan_outbox_relayed", "Outbox rows published", registry=registry)
+        self._rows = Gauge("tongguan_outbox_rows", "Outbox rows that wait to be published", registry=registry)
 
     def wake(self) -> None:
         """Say that there is something to publish."""
@@ -82,6 +94,11 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until cancelled; a database or broker that is away is waited for."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._count())
+            await self._run()
+
+    async def _run(self) -> None:
         while True:
             self._wake.clear()
             self._begun = turn = self._begun + 1
@@ -100,10 +117,19 @@ class Relay:
                 self._finished = turn
                 self._turned.set()
             try:
-                async with asyncio.timeout(IDLE_S):
+                async with asyncio.timeout(SHARED_S if published is None else IDLE_S):
                     await self._wake.wait()
             except TimeoutError:
                 pass
+
+    async def _count(self) -> None:
+        """Keep the gauge; while the database is away the last figure stands."""
+        while True:
+            try:
+                self._rows.set(await self._pool.fetchval(f"select count(*) from {self._room}.outbox"))  # noqa: S608 - the room's own name
+            except WAIT_FOR as error:
+                _log.debug("outbox_not_counted", room=self._room, error=repr(error))
+            await asyncio.sleep(COUNT_S)
 
     async def emptied(self) -> None:
         """Return once all that was committed before the call is published."""
@@ -138,4 +164,4 @@ class Relay:
 
 
 def _outgoing(key: bytes | None, partition: int | None, headers: str, value: bytes) -> Outgoing:
-    return Outgoing(value=value, key=key, partition=partition, headers=[(name, text.encode()) for name, text in json.loads(headers)])
+    return Outgoing(value=value, key=key, partition=partition, headers=[(name, text.encode()) for name, text in _decode(headers)])

@@ -79,3 +79,18 @@ async def advance(connection: Connection, room: str, claims: Claims, offsets: Ma
     )
     if status != f"UPDATE {len(moved)}":
         raise Fenced(f"{room} no longer owns all of {[f'{tp.topic}/{tp.partition}' for tp in moved]}")
+
+
+async def hold(connection: Connection, room: str, tp: TopicPartition, claim: Claim) -> None:
+    """See to it that a partition is still ours until the caller's transaction has committed.
+
+    Meanwhile `claim` and `advance` of others wait: ask last where the transaction is long. Raises `Fenced`: roll back then.
+    """
+    found = await connection.fetchval(
+        f"select true from {room}.partitions where topic = $1 and partition = $2 and epoch = $3 for share",  # noqa: S608 - the room's own name
+        tp.topic,
+        tp.partition,
+        claim.epoch,
+    )
+    if not found:
+        raise Fenced(f"{room} no longer owns {tp.topic}/{tp.partition}")

@@ -16,6 +16,7 @@ from schemas.topic import Cleanup, Topic
 from services.kit.errors import Misconfigured, Unavailable
 
 OBSERVATIONS = "city.observations"
+DERIVED = "city.derived"
 SENSORS = "city.sensors"
 RULES = "city.rules"
 WARNINGS = "city.warnings"

@@ -8,9 +8,10 @@ from functools import partial
 from services.kit import city, database, logs, room
 from services.kit.consumer import Subscription, consume
 from services.kit.outbox import Relay
-from services.kit.topics import OBSERVATIONS
+from services.kit.topics import DERIVED, OBSERVATIONS
 from services.rules.consumer import RulesWorker
 from services.rules.settings import Settings
+from services.rules.snapshots import Snapshots
 from services.rules.store import ROOM, Store
 
 _log = logs.get(__name__)
@@ -21,19 +22,20 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     async with room.opened(ROOM, settings, settings.rules.admin_port, stop) as opened:
         store = Store(opened.pool, opened.clock)
         relay = Relay(opened.pool, opened.producer, ROOM, opened.health.check("outbox", max_age=10), opened.registry)
-        worker = RulesWorker(
-            store, relay, opened.clock, opened.health.check("commits", max_age=float("inf")), opened.registry, settings.rules.snapshot_s
-        )
+        check = opened.health.check("commits", max_age=float("inf"))
+        snapshots = Snapshots(store, opened.clock, opened.health.check("snapshots", max_age=float("inf")), opened.registry, settings.rules.snapshot_s)
+        worker = RulesWorker(store, snapshots, relay, opened.clock, check, opened.registry)
         subscription = Subscription(
             bootstrap=settings.kafka,
             group=ROOM,
-            topics=[OBSERVATIONS],
+            topics=[OBSERVATIONS, DERIVED],
             progress=opened.progress,
             alive=opened.health.check("consumer", max_age=120, vital=True),
             ready=opened.health.check("assignment", max_age=10),
         )
         tasks = [
             opened.tasks.create_task(relay.run()),
+            opened.tasks.create_task(snapshots.run()),
             opened.tasks.create_task(_publish_rules(settings, store, relay)),
             opened.tasks.create_task(consume(subscription, worker)),
         ]

@@ -1,135 +1,214 @@
-"""Rules' worker: records of `city.observations` through `step`, their effects committed, their state written down now and then."""
+"""Rules' worker: records of `city.observations` and `city.derived` through `step`, their effects committed, their state written down now and then."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import contextlib
+import gc
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from schemas import wire
-from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.kit import database, logs, outbox
 from services.kit.clock import Clock
 from services.kit.consumer import Batches
 from services.kit.errors import Fenced
 from services.kit.health import Check
 from services.kit.partitions import Claim
-from services.rules.domain.step import Outcome, Partition, Reason
-from services.rules.store import Store
+from services.rules.domain.revision import Forward, Output, Revision
+from services.rules.domain.step import Reason
+from services.rules.snapshots import Owned, Snapshots
+from services.rules.store import Store, Taken
 
 _log = logs.get(__name__)
 
-SNAPSHOT_RECORDS = 200_000
-"""A partition is written down after so many records at the latest, to bound what a restart works off again."""
+BREATH = 1_000
+"""After so many records of a poll other tasks have their turn: heartbeats, the relay, what is written down."""
+SETTLE_S = 60.0
+"""How often what has come to stay is taken out of the garbage collector's sight."""
 
 
-class Owned:
-    """A partition that is ours."""
+class Replayed:
+    """What a partition without a snapshot computes again, up to the committed offset: it was told already.
 
-    def __init__(self, claim: Claim, partition: Partition, position: int, taken_at: float) -> None:
-        self.claim = claim
-        self.partition = partition
-        self.position = position
-        self.taken_at = taken_at
-        self.records = 0
+    Unless it was told by another version of the engine, or from records that Kafka no longer has. So at the committed offset the newest
+    revision of each episode that is open now, or was told as open, is given out: where it was told, its (id, rev) is there.
+    """
+
+    def __init__(self, told_open: frozenset[UUID]) -> None:
+        self._told_open = told_open
+        self._newest: dict[UUID, Revision] = {}
+
+    def add(self, outputs: Iterable[Output]) -> None:
+        """Note what is not given out now."""
+        for one in outputs:
+            if type(one) is not Revision:
+                continue
+            if one.state == "open" or one.id in self._told_open:
+                self._newest[one.id] = one
+            else:
+                self._newest.pop(one.id, None)
+
+    def newest(self) -> list[Revision]:
+        """Return what is given out at the committed offset."""
+        return list(self._newest.values())
+
+
+class Effects:
+    """What a poll has brought about."""
+
+    def __init__(self) -> None:
+        self.warnings: list[Revision] = []
+        self.forwards: list[Forward] = []
+
+    def add(self, outputs: Iterable[Output]) -> None:
+        for one in outputs:
+            if type(one) is Revision:
+                self.warnings.append(one)
+            else:
+                assert type(one) is Forward  # noqa: S101 - there is no other
+                self.forwards.append(one)
+
+    def __bool__(self) -> bool:
+        return bool(self.warnings or self.forwards)
+
+
+class Mine(Owned):
+    """A partition that is ours, with what of its outputs is known to be committed."""
+
+    def __init__(self, tp: TopicPartition, taken: Taken, written_at: float) -> None:
+        super().__init__(tp, taken.claim, taken.partition, taken.next_offset, written_at)
+        self.replayed = Replayed(taken.adopted) if taken.adopted is not None and taken.claim.next_offset else None
 
 
 class RulesWorker:
     """See `services.kit.consumer.Worker`."""
 
-    def __init__(self, store: Store, relay: outbox.Relay, clock: Clock, check: Check, registry: CollectorRegistry, snapshot_s: float) -> None:
+    def __init__(self, store: Store, snapshots: Snapshots, relay: outbox.Relay, clock: Clock, check: Check, registry: CollectorRegistry) -> None:
         self._store = store
+        self._snapshots = snapshots
         self._relay = relay
         self._clock = clock
         self._check = check
-        self._snapshot_s = snapshot_s
-        self._owned: dict[TopicPartition, Owned] = {}
-        self._encoder = msgspec.msgpack.Encoder()
+        self._mine: dict[TopicPartition, Mine] = {}
+        self._settled_at = clock.monotonic()
         self._reasons = Counter("tongguan_rules_records", "Records by what became of them", ["reason"], registry=registry)
         self._raised = Counter("tongguan_rules_warnings", "New revisions of warnings", registry=registry)
+        self._forwarded = Counter("tongguan_rules_forwards", "Records for city.derived", registry=registry)
         self._commits = Histogram("tongguan_rules_commit_seconds", "Time of a commit with effects", registry=registry)
-        self._snapshots = Histogram("tongguan_rules_snapshot_seconds", "Time of writing a partition's state", registry=registry)
+        self._refused = Counter("tongguan_rules_refused_commits", "Commits refused because another is the owner", registry=registry)
+        self._taken = Histogram("tongguan_rules_take_over_seconds", "Time of taking over the partitions of an assignment", registry=registry)
 
     async def assign(self, taken: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Take over partitions from their newest snapshots."""
-        self._owned = {}
-        found = await database.retrying(lambda: self._store.take(taken), what="take over partitions", check=self._check)
-        now = self._clock.monotonic()
-        # Snapshots are spread over their interval, so that no poll waits for many.
-        spread = self._snapshot_s / max(1, len(found))
-        for at, (tp, one) in enumerate(sorted(found.items())):
-            self._owned[tp] = Owned(one.claim, Partition(one.state), one.next_offset, now - at * spread)
+        self._mine = {}
+        self._snapshots.drop()
+        with self._taken.time(), _loading():
+            found = await database.retrying(lambda: self._store.take(taken), what="take over partitions", check=self._check)
+        self._mine = {tp: Mine(tp, one, self._snapshots.spread(at, len(found))) for at, (tp, one) in enumerate(sorted(found.items()))}
         self._check.ok()
-        return {tp: owned.position for tp, owned in self._owned.items()}
+        return {tp: mine.position for tp, mine in self._mine.items()}
 
     async def work(self, batches: Batches) -> Mapping[TopicPartition, datetime]:
-        """Step through a poll; commit when it had effects; write down what is due."""
-        warnings: list[Warning] = []
-        offsets: dict[TopicPartition, int] = {}
+        """Step through a poll; commit when it had effects; write down a little of what is due."""
+        effects = Effects()
         reached: dict[TopicPartition, datetime] = {}
         for tp, records in batches.items():
-            owned = self._owned.get(tp)
-            if owned is None:
+            mine = self._mine.get(tp)
+            if mine is None:
                 raise Fenced(f"records of {tp.topic}/{tp.partition} arrived, which is not ours")
-            warnings += self._step(owned, records)
-            offsets[tp] = owned.position
-            if owned.partition.state.now:
-                reached[tp] = wire.from_micros(owned.partition.state.now)
-        if warnings:
-            await self._commit(offsets, warnings)
-        await self._write_down()
+            for at in range(0, len(records), BREATH):
+                if at:
+                    await asyncio.sleep(0)
+                self._step(mine, records[at : at + BREATH], effects)
+            if mine.partition.now:
+                reached[tp] = wire.from_micros(mine.partition.now)
+        try:
+            if effects:
+                await self._commit({tp: self._mine[tp] for tp in batches}, effects)
+            self._snapshots.turn(self._mine.values())
+            self._settle()
+        except Fenced:
+            self._refused.inc()
+            self._mine = {}
+            raise
         return reached
 
-    def _step(self, owned: Owned, records: Sequence[ConsumerRecord]) -> list[Warning]:
-        warnings: list[Warning] = []
-        counts: dict[Reason, int] = {}
-        for record in records:
-            reason, raised = _judge(owned.partition, record)
-            counts[reason] = counts.get(reason, 0) + 1
-            warnings += raised
-        owned.position = records[-1].offset + 1
-        owned.records += len(records)
-        for reason, count in counts.items():
-            self._reasons.labels(reason).inc(count)
-        return warnings
+    def _settle(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._settled_at >= SETTLE_S:
+            self._settled_at = now
+            gc.collect(1)  # what is young and garbage must not stay
+            gc.freeze()
 
-    async def _commit(self, offsets: Mapping[TopicPartition, int], warnings: Sequence[Warning]) -> None:
-        claims = {tp: self._owned[tp].claim for tp in offsets}
+    def _step(self, mine: Mine, records: Sequence[ConsumerRecord], effects: Effects) -> None:
+        """Step through some records; outputs of those below the committed offset are known to be committed."""
+        committed = mine.claim.next_offset
+        if mine.position < committed:
+            split = sum(record.offset < committed for record in records)
+            _judge(mine, records[:split], mine.replayed, self._reasons)
+            records = records[split:]
+        if records:
+            if mine.replayed is not None:
+                effects.add(mine.replayed.newest())
+                mine.replayed = None
+            _judge(mine, records, effects, self._reasons)
+
+    async def _commit(self, poll: Mapping[TopicPartition, Mine], effects: Effects) -> None:
+        claims: dict[TopicPartition, Claim] = {tp: mine.claim for tp, mine in poll.items()}
+        offsets = {tp: mine.position for tp, mine in poll.items()}
         with self._commits.time():
-            new = await database.retrying(lambda: self._store.commit(claims, offsets, warnings), what="commit warnings", check=self._check)
+            new = await database.retrying(
+                lambda: self._store.commit(claims, offsets, effects.warnings, effects.forwards), what="commit warnings", check=self._check
+            )
         self._check.ok()
         self._relay.wake()
         self._raised.inc(new)
-
-    async def _write_down(self) -> None:
-        """Write the state of one partition whose turn it is: one a poll, so that no record waits for many."""
-        now = self._clock.monotonic()
-        due = [
-            (owned.taken_at, tp)
-            for tp, owned in self._owned.items()
-            if owned.records and (now - owned.taken_at >= self._snapshot_s or owned.records >= SNAPSHOT_RECORDS)
-        ]
-        if due:
-            await self._snapshot(min(due)[1])
-
-    async def _snapshot(self, tp: TopicPartition) -> None:
-        owned = self._owned[tp]
-        with self._snapshots.time():
-            state = self._encoder.encode(owned.partition.state)
-            await database.retrying(lambda: self._store.snapshot(tp, owned.claim, state, owned.position), what="write a snapshot", check=self._check)
-        owned.taken_at, owned.records = self._clock.monotonic(), 0
+        self._forwarded.inc(len(effects.forwards))
 
 
-def _judge(partition: Partition, record: ConsumerRecord) -> Outcome:
-    """Return what becomes of a record. Only ingest writes here, so one that fails is a fault of ours: it stays in Kafka, and harms no other."""
+@contextlib.contextmanager
+def _loading() -> Iterator[None]:
+    """Load state without the garbage collector, and out of its sight afterwards; what was dropped before is collected.
+
+    State is many objects that refer to each other and live long: a look at those of 50,000 sensors takes 0.4 s, in which nothing is stepped
+    and no heartbeat sent, and the collector would look ever again.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.disable()
     try:
-        return partition.step(wire.decode(record.value or b""))
-    except msgspec.DecodeError as error:
-        _log.error("undecodable_record", partition=record.partition, offset=record.offset, error=str(error))
-        return Reason.UNDECODABLE, []
-    except Exception:  # noqa: BLE001 - whatever it is, it would come again after a restart
-        _log.exception("record_failed", partition=record.partition, offset=record.offset)
-        return Reason.FAILED, []
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _judge(mine: Mine, records: Sequence[ConsumerRecord], into: Effects | Replayed | None, counter: Counter) -> None:
+    """Take records into the state. Only our own services write here, so one that fails is a fault of ours: it stays in Kafka, and harms no other."""
+    if not records:
+        return
+    step, decode = mine.partition.step, wire.decode
+    counts: defaultdict[Reason, int] = defaultdict(int)
+    for record in records:
+        try:
+            reason, outputs = step(decode(record.value or b""))
+        except msgspec.DecodeError as error:
+            _log.error("undecodable_record", topic=record.topic, partition=record.partition, offset=record.offset, error=str(error))
+            reason, outputs = Reason.UNDECODABLE, []
+        except Exception:  # noqa: BLE001 - whatever it is, it would come again after a restart
+            _log.exception("record_failed", topic=record.topic, partition=record.partition, offset=record.offset)
+            reason, outputs = Reason.FAILED, []
+        counts[reason] += 1
+        if outputs and into is not None:
+            into.add(outputs)
+    mine.position = records[-1].offset + 1
+    mine.records += len(records)
+    for reason, count in counts.items():
+        counter.labels(reason).inc(count)

@@ -11,8 +11,8 @@ class RulesSettings(AdminSettings):
     """The table `[rules]`, or `TONGGUAN_RULES__…`."""
 
     admin_port: int = Field(default=8812, ge=0, le=65_535)
-    snapshot_s: float = Field(default=10.0, gt=0)
-    """How often a partition's state is written; a restart works off at most that again."""
+    snapshot_s: float = Field(default=30.0, gt=0)
+    """How often what has changed of a partition's state is written (and after 200,000 records); a restart works off about that again."""
     reload_s: float = Field(default=5.0, gt=0)
     """How often the city's rule files are looked at."""
 

@@ -1,29 +1,35 @@
-"""SQL of rules: the commit of a poll, snapshots, and the published rules."""
+"""SQL of rules: the commit of a poll, snapshots by pages, and the published rules."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import asyncpg
-import msgspec
 from aiokafka import TopicPartition
 
+from schemas import wire
 from schemas.control import RuleActivation
 from schemas.envelope import EventType, to_headers
 from schemas.rule import Rule
 from schemas.warning import Warning, WarningState  # noqa: A004 - the field's own word
-from services.kit import database, epochs, logs, outbox, partitions
+from services.kit import database, epochs, logs, outbox, partitions, topics
 from services.kit.clock import Clock
 from services.kit.errors import RecordTooLarge
-from services.kit.producer import Outgoing
-from services.kit.topics import RULES, WARNINGS
-from services.rules.domain.state import VERSION, State
+from services.kit.producer import Outgoing, partition_of
+from services.kit.topics import DERIVED, RULES, WARNINGS
+from services.rules.domain.revision import Forward, Revision
+from services.rules.domain.state import VERSION
+from services.rules.domain.step import Partition
 
 _log = logs.get(__name__)
 
 ROOM = "rules"
 SOURCE = "/services/rules"
+
+Page = tuple[int, bytes]
 
 
 @dataclass(frozen=True)
@@ -31,8 +37,84 @@ class Taken:
     """A partition as its new owner finds it."""
 
     claim: partitions.Claim
-    state: State
+    partition: Partition
     next_offset: int
+    """Of the first record that the state has not seen; 0 without a snapshot."""
+    adopted: frozenset[UUID] | None
+    """Without a snapshot: the episodes that were told as open, which the state is to take over."""
+
+
+_SNAPSHOTS = """
+select s.topic, s.partition, s.snapshot, s.next_offset
+from rules.snapshots s
+join kit.topics k on k.name = s.topic and k.epoch = s.topic_epoch
+join unnest($1::text[], $2::int[]) as t (topic, partition) using (topic, partition)
+where s.complete and s.version = $3
+order by s.snapshot desc
+"""
+
+_PAGES = """
+select distinct on (page) page, body from rules.pages
+where topic = $1 and partition = $2 and snapshot <= $3
+order by page, snapshot desc
+"""
+
+_OPEN = """
+select body from rules.warnings w
+where open and street = any($1) and not exists (select from rules.warnings n where n.id = w.id and n.rev > w.rev)
+order by id
+"""
+
+
+def _header_rows() -> str:
+    """Return the SQL of a warning's headers, as `to_headers` has them, from its JSON in `body`."""
+    told = {"ce_id": "(body->>'id') || ':' || (body->>'rev')", "ce_subject": "body->>'subject'", "ce_time": "body->>'changed_at'"}
+    headers = to_headers(id="", type=EventType.WARNING, source=SOURCE, subject="", time=wire.from_micros(0))
+    values = {name: told.get(name, f"'{value.decode()}'") for name, value in headers}
+    pairs = (f"jsonb_build_array('{name}', {value})" for name, value in values.items())
+    return f"jsonb_build_array({', '.join(pairs)})"
+
+
+_TELL = f"""
+with told as materialized (
+    select line, line::jsonb as body, at from unnest(string_to_array(convert_from($1::bytea, 'UTF8'), E'\\n')) with ordinality as t (line, at)
+), kept as (
+    insert into rules.warnings (id, rev, open, street, body)
+    select (body->>'id')::uuid, (body->>'rev')::int, body->>'state' = '{WarningState.OPEN}', body->>'street', body from told order by at
+    on conflict do nothing returning id, rev
+)
+insert into rules.outbox (topic, key, headers, value)
+select '{WARNINGS}', convert_to(body->>'subject', 'UTF8'), {_header_rows()}, convert_to(line, 'UTF8')
+from told join kept on kept.id = (body->>'id')::uuid and kept.rev = (body->>'rev')::int
+order by at
+"""  # noqa: S608 - names of ours
+"""Takes one JSON a line: an array a column costs asyncpg more than much else (measured: 10 of 45 µs a warning)."""
+
+_BEGIN = """
+insert into rules.snapshots (topic, partition, snapshot, topic_epoch, next_offset, version)
+select $1, $2, coalesce(max(snapshot), 0) + 1, $3, $4, $5 from rules.snapshots where topic = $1 and partition = $2
+returning snapshot
+"""
+
+_WRITE = """
+insert into rules.pages (topic, partition, snapshot, page, body) select $1, $2, $3, * from unnest($4::int[], $5::bytea[])
+on conflict (topic, partition, page, snapshot) do update set body = excluded.body
+"""
+
+_DROP_OLDER = """
+with oldest as (
+    select min(snapshot) as kept from (
+        select snapshot from rules.snapshots where topic = $1 and partition = $2 and complete order by snapshot desc limit 2
+    ) as two
+), unread as (
+    delete from rules.snapshots s using oldest where s.topic = $1 and s.partition = $2 and s.snapshot < oldest.kept
+)
+delete from rules.pages g using oldest
+where g.topic = $1 and g.partition = $2 and g.snapshot < oldest.kept and exists (
+    select from rules.pages n
+    where n.topic = $1 and n.partition = $2 and n.page = g.page and n.snapshot > g.snapshot and n.snapshot <= oldest.kept
+)
+"""
 
 
 class Store:
@@ -43,62 +125,114 @@ class Store:
         self._clock = clock
 
     async def take(self, taken: Sequence[TopicPartition]) -> dict[TopicPartition, Taken]:
-        """Become the owner of partitions; return the newest usable snapshot of each."""
+        """Become the owner of partitions; return each as its newest usable snapshot has it, else empty.
+
+        The loop goes on while pages are decoded. Raises `Fenced` when somebody else became the owner meanwhile.
+        """
         async with self._pool.acquire() as connection, connection.transaction():
             claims = await partitions.claim(connection, ROOM, taken)
-            rows = await connection.fetch(
-                "select s.topic, s.partition, s.next_offset, s.state from rules.snapshots s"
-                " join kit.topics k on k.name = s.topic and k.epoch = s.topic_epoch"
-                " where s.version = $1 order by s.next_offset desc",
-                VERSION,
-            )
-        found: dict[TopicPartition, Taken] = {}
+            rows = await connection.fetch(_SNAPSHOTS, [tp.topic for tp in claims], [tp.partition for tp in claims], VERSION)
+        usable: dict[TopicPartition, list[tuple[int, int]]] = {tp: [] for tp in claims}
         for row in rows:  # the newest of a partition comes first; the older one is read only where that cannot be
-            tp = TopicPartition(row["topic"], row["partition"])
-            if tp in claims and tp not in found and (state := _readable(tp, row["state"])) is not None:
-                found[tp] = Taken(claims[tp], state, row["next_offset"])
-        return {tp: found.get(tp) or Taken(claim, State(), 0) for tp, claim in claims.items()}
+            usable[TopicPartition(row["topic"], row["partition"])].append((row["snapshot"], row["next_offset"]))
+        return {tp: await self._restored(tp, claim, usable[tp]) for tp, claim in claims.items()}
 
-    async def commit(self, claims: partitions.Claims, offsets: Mapping[TopicPartition, int], warnings: Sequence[Warning]) -> int:
+    async def _restored(self, tp: TopicPartition, claim: partitions.Claim, usable: Sequence[tuple[int, int]]) -> Taken:
+        for snapshot, next_offset in usable:
+            pages = await self._pool.fetch(_PAGES, tp.topic, tp.partition, snapshot)
+            try:
+                partition = await asyncio.to_thread(Partition.restore, {row["page"]: row["body"] for row in pages})
+            except ValueError as error:
+                _log.error("unreadable_snapshot", topic=tp.topic, partition=tp.partition, snapshot=snapshot, error=str(error))
+            else:
+                await self._forget(tp, claim, snapshot)
+                return Taken(claim, partition, next_offset, None)
+        await self._forget(tp, claim, 0)
+        partition = Partition()
+        adopted = await self._open_episodes(tp)
+        partition.adopt(adopted)
+        return Taken(claim, partition, 0, frozenset(one.id for one in adopted))
+
+    async def _forget(self, tp: TopicPartition, claim: partitions.Claim, after: int) -> None:
+        """Delete what is newer than the snapshot that serves: what could not be used, and what a predecessor did not finish.
+
+        A page that is not written again would else be read from there one day.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            for table in ("pages", "snapshots"):
+                await connection.execute(
+                    f"delete from rules.{table} where topic = $1 and partition = $2 and snapshot > $3",  # noqa: S608 - one of two
+                    *(tp.topic, tp.partition, after),
+                )
+            await partitions.hold(connection, ROOM, tp, claim)
+
+    async def _open_episodes(self, tp: TopicPartition) -> list[Warning]:
+        """Return the newest revisions of what was told as open by a partition: its streets are those whose code it is the partition of."""
+        count = topics.load()[tp.topic].partitions
+        rows = await self._pool.fetch("select distinct street from rules.warnings where open")
+        streets = [row["street"] for row in rows if partition_of(row["street"].encode(), count) == tp.partition]
+        bodies = await self._pool.fetch(_OPEN, streets) if streets else []
+        return await asyncio.to_thread(lambda: [Warning.model_validate_json(row["body"]) for row in bodies])
+
+    async def commit(
+        self, claims: partitions.Claims, offsets: Mapping[TopicPartition, int], warnings: Sequence[Revision], forwards: Sequence[Forward] = ()
+    ) -> int:
         """Commit the effects of a poll; returns how many warnings were new. Raises `Fenced`, having changed nothing.
 
         1. The offsets move on, if every partition is still ours: else all is rolled back.
-        2. The warnings are inserted by (id, rev); what a restart computes again is there already and changes nothing.
-        3. Outbox rows are written for those really inserted.
+        2. The warnings are inserted by (id, rev), with outbox rows for those really inserted; what a restart computes again is there already and
+           changes nothing.
+        3. Outbox rows are written for the records that go to `city.derived`. What a restart computes again of these is never given out: the offset
+           says that it was committed.
         4. All of it commits at once; the relay publishes after that.
         """
         async with self._pool.acquire() as connection, connection.transaction():
-            await partitions.advance(connection, ROOM, claims, offsets)
-            bodies = {(warning.id, warning.rev): warning for warning in warnings}
-            rows = await connection.fetch(
-                "insert into rules.warnings (id, rev, open, body) select * from unnest($1::uuid[], $2::int[], $3::bool[], $4::jsonb[])"
-                " on conflict do nothing returning id, rev",
-                [key[0] for key in bodies],
-                [key[1] for key in bodies],
-                [warning.state is WarningState.OPEN for warning in bodies.values()],
-                [warning.model_dump_json() for warning in bodies.values()],
-            )
-            new = {(row["id"], row["rev"]) for row in rows}
-            await outbox.post(connection, ROOM, [_posting(warning) for key, warning in bodies.items() if key in new])
-        return len(new)
+            await self._advance(connection, claims, offsets)
+            new = await self._tell(connection, warnings) if warnings else 0
+            if forwards:
+                await self._forward(connection, forwards)
+        return new
 
-    async def snapshot(self, tp: TopicPartition, claim: partitions.Claim, state: bytes, next_offset: int) -> None:
-        """Write a partition's state over the older of its two snapshots. Raises `Fenced`, having changed nothing."""
+    async def _advance(self, connection: database.Connection, claims: partitions.Claims, offsets: Mapping[TopicPartition, int]) -> None:
+        """Step 1."""
+        await partitions.advance(connection, ROOM, claims, offsets)
+
+    async def _tell(self, connection: database.Connection, warnings: Sequence[Revision]) -> int:
+        """Step 2."""
+        told = {(one.id, one.rev): one.json() for one in warnings}
+        status = await connection.execute(_TELL, b"\n".join(told.values()))
+        return int(status.rpartition(" ")[2])
+
+    async def _forward(self, connection: database.Connection, forwards: Sequence[Forward]) -> None:
+        """Step 3."""
+        await outbox.post(connection, ROOM, [outbox.Posting(DERIVED, _outgoing(one)) for one in forwards])
+
+    async def begin(self, tp: TopicPartition, claim: partitions.Claim, next_offset: int) -> int:
+        """Begin a snapshot of the state before `next_offset`; return its number. Raises `Fenced`."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await partitions.advance(connection, ROOM, {tp: claim}, {tp: next_offset})
+            await partitions.hold(connection, ROOM, tp, claim)
+            number: int = await connection.fetchval(_BEGIN, tp.topic, tp.partition, claim.topic_epoch, next_offset, VERSION)
+        return number
+
+    async def write(self, tp: TopicPartition, claim: partitions.Claim, snapshot: int, pages: Sequence[Page]) -> None:
+        """Write some pages of a snapshot. Raises `Fenced`, having changed nothing."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(_WRITE, tp.topic, tp.partition, snapshot, [page for page, _ in pages], [body for _, body in pages])
+            # Last, so that no commit of warnings waits while pages are written.
+            await partitions.hold(connection, ROOM, tp, claim)
+
+    async def finish(self, tp: TopicPartition, claim: partitions.Claim, snapshot: int, next_offset: int) -> None:
+        """Make a snapshot count, all of whose pages are written; what neither it nor the one before it needs is deleted.
+
+        Raises `Fenced`, having changed nothing.
+        The committed offset moves to the snapshot's: all effects of what it has seen were committed before it was begun.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
-                "insert into rules.snapshots (topic, partition, slot, topic_epoch, next_offset, version, state)"
-                " select $1, $2, coalesce((select 1 - slot from rules.snapshots where topic = $1 and partition = $2"
-                "  order by taken_at desc limit 1), 0), $3, $4, $5, $6"
-                " on conflict (topic, partition, slot) do update set topic_epoch = excluded.topic_epoch,"
-                "  next_offset = excluded.next_offset, version = excluded.version, state = excluded.state, taken_at = clock_timestamp()",
-                tp.topic,
-                tp.partition,
-                claim.topic_epoch,
-                next_offset,
-                VERSION,
-                state,
+                "update rules.snapshots set complete = true where topic = $1 and partition = $2 and snapshot = $3", tp.topic, tp.partition, snapshot
             )
+            await connection.execute(_DROP_OLDER, tp.topic, tp.partition)
+            await partitions.advance(connection, ROOM, {tp: claim}, {tp: next_offset})
 
     async def publish_rules(self, rules: Sequence[Rule]) -> list[str]:
         """Take the rules whose version is newer than the published one; return what is wrong with the others.
@@ -164,15 +298,5 @@ def _old(rule: Rule, published: Rule) -> list[str]:
     return []
 
 
-def _readable(tp: TopicPartition, snapshot: bytes) -> State | None:
-    """Return a snapshot's state; one that cannot be read is told, and the one before it serves."""
-    try:
-        return msgspec.msgpack.decode(snapshot, type=State)
-    except msgspec.DecodeError as error:
-        _log.error("unreadable_snapshot", topic=tp.topic, partition=tp.partition, error=str(error))
-        return None
-
-
-def _posting(warning: Warning) -> outbox.Posting:
-    headers = to_headers(id=f"{warning.id}:{warning.rev}", type=EventType.WARNING, source=SOURCE, subject=warning.subject, time=warning.changed_at)
-    return outbox.Posting(WARNINGS, Outgoing(warning.model_dump_json().encode(), key=warning.subject.encode(), headers=headers))
+def _outgoing(one: Forward) -> Outgoing:
+    return Outgoing(wire.encode(one.record), key=one.region.encode() if one.region is not None else None, partition=one.partition)

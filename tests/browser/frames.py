@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 from schemas.action import Acknowledgement, Actor, WarningActions
 from schemas.base import Domain, Name, Origin
 from schemas.city import Department
+from schemas.explain import explain
 from schemas.live import LiveSensor, LiveValue
 from schemas.observation import Quality, Statistic
 from schemas.regions import Level, Region, RegionTree
@@ -120,6 +121,8 @@ def story(revisions: list[Warning]) -> WarningStory:
         for at in range(80)
     ]
     return WarningStory(
+        identifier="99010000000000_20261122160000_000000001",
+        explanation=explain(revisions[-1]),
         revisions=tuple(revisions),
         metric=newest.evidence.metric,
         statistic=newest.evidence.statistic,

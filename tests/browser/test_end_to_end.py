@@ -15,7 +15,7 @@ from playwright.async_api import Page, expect
 
 from schemas.base import Origin
 from schemas.observation import Measurement
-from schemas.rule import Threshold
+from schemas.rule import Rule
 from schemas.sensor import Sensor
 from schemas.tiers import Tier
 from tests.browser.conftest import Opener
@@ -45,8 +45,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-def _rule(name: str) -> Threshold:
-    return Threshold.model_validate(yaml.safe_load((FOLDER / "rules" / f"{name}.yaml").read_text()))
+def _rule(name: str) -> Rule:
+    return Rule.model_validate(yaml.safe_load((FOLDER / "rules" / f"{name}.yaml").read_text()))
 
 
 def _sensor(name: str) -> Sensor:
@@ -93,14 +93,16 @@ async def test_each_level_signs_in_and_sees_its_own(platform: Running, open_page
 async def test_published_readings_raise_a_warning_on_the_open_page(platform: Running, open_page: Opener) -> None:
     rule, sensor = _rule(GAS_RULE), _sensor(GAS_SENSOR)
     yellow, red = rule.tiers[Tier.YELLOW].up, rule.tiers[Tier.RED].up
+    assert yellow.limit is not None
+    assert red.limit is not None
     metric = rule.applies.metric
     async with open_page(platform.gateway_url, tolerate=NOT_SIGNED_IN) as page:
         await _sign_in(page, platform, f"district-{DISTRICT}")
         await _live(page, DISTRICT)
         row = rows(page).filter(has_text=rule.name.zh).filter(has=page.locator("[data-origin=exercise]"))
-        for tier, way in (("yellow", yellow), ("red", red)):
-            for _ in range(way.readings):
-                await _publish(platform, sensor, metric, way.limit + 0.5)
+        for tier, readings, limit in (("yellow", yellow.readings, yellow.limit.default), ("red", red.readings, red.limit.default)):
+            for _ in range(readings):
+                await _publish(platform, sensor, metric, limit + 0.5)
             published = time.monotonic()
             await expect(row).to_have_attribute("data-tier", tier)
             print(f"{tier}: on the page {1000 * (time.monotonic() - published):.0f} ms after ingest's answer")

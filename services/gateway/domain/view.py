@@ -126,6 +126,12 @@ class View:
         """The ids of all sensors."""
         return list(self._sensors)
 
+    def unit(self, sensor: str | None, metric: str) -> str | None:
+        """Return the unit of what a sensor says of a metric, None where that is not known."""
+        known = self._sensors.get(sensor) if sensor is not None else None
+        described = known[0].metrics.get(metric) if known is not None else None
+        return None if described is None else described.unit
+
     @property
     def open(self) -> list[UUID]:
         """The ids of all open warnings."""

@@ -1,20 +1,24 @@
-"""The life of a warning: opened, raised, lowered, closed; each change is a revision that explains itself."""
+"""From flips to what is told: transitions, the flapping guard, episodes, and the revisions by which they differ from what was told.
+
+See `docs/adr/0008-the-engine.md`, "Tier and transitions" to "What is told".
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
-from schemas.base import Domain, Origin
-from schemas.control import RuleActivation, SensorRecord
-from schemas.observation import Statistic
-from schemas.tiers import TIERS, Tier
-from schemas.warning import Change, Evidence, Warning, WarningState  # noqa: A004 - the field's own word
-from schemas.wire import from_micros
-from services.rules.domain.state import Episode, Series, Tracker
-from services.rules.domain.threshold import Flip
+from schemas.warning import Change
+from services.rules.domain.ladder import Flip
+from services.rules.domain.revision import Evidence
 
 NAMESPACE = UUID("b0a5d2f4-6d1e-5c57-9a3f-0c6e4d7b8a91")
 """Of our warnings' identities."""
+
+OPEN_END = 1 << 62
 
 
 def identity(rule: str, meaning: int, subject: str, opened: int) -> UUID:
@@ -22,96 +26,316 @@ def identity(rule: str, meaning: int, subject: str, opened: int) -> UUID:
     return uuid5(NAMESPACE, f"{rule}\n{meaning}\n{subject}\n{opened}")
 
 
-def subject_of(sensor: str, key: str) -> str:
-    """Return the subject of a series."""
-    return f"{sensor}/{key}"
+class Transition(NamedTuple):
+    """The tier changes at a time, decided by a flip."""
+
+    at: int
+    tier: int
+    flip: Flip
 
 
-def after(flip: Flip, tracker: Tracker, series: Series, key: str, sensor: SensorRecord, activation: RuleActivation) -> Warning | None:
-    """Return the revision that a flip causes, if any: a milder tier's flip under a graver one causes none.
+@dataclass(slots=True)
+class Present:
+    """An episode as the readings now have it."""
 
-    A flip that was decided after others of a later event time (it waited for its tick) is told at that time: what was told stands.
+    began: int
+    steps: list[tuple[int, int]]
+    """(time, gravity); the last one has gravity 0 where it is over."""
+    flips: list[Flip | None]
+    """What decided each step."""
+    peak: int = 0
+    """Of settled steps."""
+
+    @property
+    def end(self) -> int:
+        """When it was over; `OPEN_END` while it is not."""
+        return self.steps[-1][0] if self.steps[-1][1] == 0 else OPEN_END
+
+
+@dataclass(slots=True)
+class Episode:
+    """An episode as it was told."""
+
+    id: UUID
+    opened: int
+    """The time in its id."""
+    began: int
+    rev: int = 0
+    steps: list[tuple[int, int]] = field(default_factory=list)
+    flips: list[Flip | None] = field(default_factory=list)
+    """What decided each step; None where that is not known any more."""
+    peak: int = 0
+    settled_peak: int = 0
+    """Of steps that are settled and no longer kept."""
+    gone: bool = False
+    """Retracted or merged."""
+    evidence: Evidence | None = None
+    """Of the newest revision."""
+
+    @property
+    def end(self) -> int:
+        """When it was over as told; `OPEN_END` while it is open."""
+        return self.steps[-1][0] if self.steps[-1][1] == 0 else OPEN_END
+
+    @property
+    def tier(self) -> int:
+        """Gravity of the newest step."""
+        return self.steps[-1][1]
+
+    @property
+    def shown(self) -> int:
+        """The tier that is shown: of an episode that is over the one it had last."""
+        return self.steps[-1][1] or (self.steps[-2][1] if len(self.steps) > 1 else self.peak)
+
+
+@dataclass(slots=True)
+class Life:
+    """All that is kept of a tracker's decisions."""
+
+    base: int = 0
+    """Mask of the latches before the first of `flips`."""
+    flips: list[Flip] = field(default_factory=list)
+    told: list[Episode] = field(default_factory=list)
+    """In order of beginning."""
+    settled: int = -1
+    """Time before which nothing can change any more; `flips` begin after it."""
+    after: int = -1
+    """Ids of an earlier tracker of this rule and subject go up to this time: later ones begin after it."""
+    held: int | None = None
+    """Until when the flapping guard holds an end; None when it holds none."""
+
+    @property
+    def open(self) -> Episode | None:
+        """The episode that is told and not over."""
+        return next((episode for episode in reversed(self.told) if not episode.gone and episode.tier), None)
+
+    def settle(self, cut: int, guard: tuple[int, int, int] | None) -> None:
+        """Forget what lies before a time that late data cannot reach."""
+        if guard is not None:
+            cut -= guard[1] + guard[2]
+        mask, keep = self.base, 0
+        for at, flip in enumerate(self.flips):
+            if flip.at >= cut:
+                break
+            mask = mask | 1 << flip.gravity if flip.on else mask & ~(1 << flip.gravity)
+            if at + 1 < len(self.flips) and self.flips[at + 1].at == flip.at:
+                continue
+            if guard is None or (not mask and not any(episode.began <= flip.at < episode.end and not episode.gone for episode in self.told)):
+                self.base, keep, self.settled = mask, at + 1, flip.at
+        del self.flips[:keep]
+        forget = self.settled - (guard[1] if guard else 0)
+        self.told = [episode for episode in self.told if max(episode.end, episode.opened) >= forget]
+        for episode in self.told:
+            while len(episode.steps) > 1 and episode.steps[1][0] <= self.settled:
+                episode.settled_peak = max(episode.settled_peak, episode.steps.pop(0)[1])
+                del episode.flips[0]
+
+
+class News(NamedTuple):
+    """A revision to be told, as it is at that revision."""
+
+    episode: Episode
+    change: Change
+    at: int
+    flip: Flip | None
+    """What decided it; None when nothing new did."""
+    rev: int
+    tier: int
+    """0: over."""
+    shown: int
+    peak: int
+    began: int
+    into: UUID | None = None
+
+
+def _news(episode: Episode, change: Change, at: int, flip: Flip | None) -> News:
+    return News(episode, change, at, flip, episode.rev, episode.tier, episode.shown, episode.peak, episode.began)
+
+
+Identify = Callable[[int], UUID]
+
+
+def transitions(base: int, flips: Sequence[Flip]) -> list[Transition]:
+    """Return the changes of the gravest latch that is on; flips must be in order of time."""
+    mask, tier = base, _gravest(base)
+    found: list[Transition] = []
+    for at, group in groupby(flips, key=lambda flip: flip.at):
+        together = list(group)
+        for flip in together:
+            mask = mask | 1 << flip.gravity if flip.on else mask & ~(1 << flip.gravity)
+        now = _gravest(mask)
+        if now != tier:
+            decider = max(now, tier)
+            found.append(Transition(at, now, next(flip for flip in reversed(together) if flip.gravity == decider)))
+            tier = now
+    return found
+
+
+def _gravest(mask: int) -> int:
+    return max(0, mask.bit_length() - 1)
+
+
+def guarded(
+    found: Sequence[Transition], guard: tuple[int, int, int], begun: Sequence[int], tier: int, horizon: int
+) -> tuple[list[Transition], int | None]:
+    """Hold the ends of episodes that flap; returns what counts, and until when an end is still held (None when none is).
+
+    `begun`: beginnings before the first transition; `tier`: as it was then.
     """
-    tier = max((gravity for gravity, latch in tracker.latches.items() if latch.on), default=0)
-    episode = tracker.episode
-    before = episode.tier if episode else 0
-    if tier == before:
-        return None
-    evidence = _evidence(flip, tier, series, activation)
-    at = max(flip.at, series.told.get(activation.rule.id, -1) + (episode is None))
-    series.told[activation.rule.id] = at
+    begins, within, hold = guard
+    counted: list[Transition] = []
+    starts = list(begun)
+    ending: Transition | None = None
+    for one in found:
+        if ending is not None:
+            if one.at <= ending.at + hold:
+                ending = None
+                if one.tier != tier:
+                    counted.append(one)
+                    tier = one.tier
+                continue
+            counted.append(Transition(ending.at + hold, 0, ending.flip))
+            tier, ending = 0, None
+        if one.tier == 0 and starts and _held(starts, begins, within):
+            ending = one
+            continue
+        if tier == 0 and one.tier:
+            starts.append(one.at)
+        counted.append(one)
+        tier = one.tier
+    if ending is not None:
+        if horizon < ending.at + hold:
+            return counted, ending.at + hold
+        counted.append(Transition(ending.at + hold, 0, ending.flip))
+    return counted, None
+
+
+def _held(starts: Sequence[int], begins: int, within: int) -> bool:
+    """Say whether the newest episode is held: with it, enough began within the time before it."""
+    return sum(starts[-1] - within < start <= starts[-1] for start in starts) >= begins
+
+
+def present(found: Sequence[Transition], life: Life) -> list[Present]:
+    """Return the episodes of some transitions, the first of them the one that was open before, with its steps that are settled."""
+    episodes: list[Present] = []
+    going_on = None
+    if _gravest(life.base):
+        going_on = next((episode for episode in life.told if not episode.gone and episode.began <= life.settled < episode.end), None)
+    if going_on is not None:
+        steps = [step for step in going_on.steps if step[0] <= life.settled]
+        episodes.append(Present(going_on.began, steps, going_on.flips[: len(steps)], going_on.settled_peak))
+    for one in found:
+        if not episodes or episodes[-1].steps[-1][1] == 0:
+            episodes.append(Present(one.at, [], []))
+        episodes[-1].steps.append((one.at, one.tier))
+        episodes[-1].flips.append(one.flip)
+    return episodes
+
+
+def compare(life: Life, now_are: Sequence[Present], identify: Identify, time: int) -> list[News]:
+    """Bring what is told to what is so; returns the revisions. `time` is the partition's now."""
+    own: dict[int, Episode] = {}
+    """By the place of a present episode."""
+    news: list[News] = []
+    lost: list[tuple[Episode, Episode | None, int]] = []
+    for episode in life.told:
+        if episode.gone or episode.end <= life.settled:
+            continue
+        at = next((at for at, one in enumerate(now_are) if episode.began < one.end and one.began < episode.end), None)
+        if at is None:
+            lost.append((episode, None, -1))
+        elif at in own:
+            lost.append((episode, own[at], at))
+        else:
+            own[at] = episode
+    for at, one in enumerate(now_are):
+        known = own.get(at)
+        if known is None:
+            news += _begin(life, one, identify)
+        else:
+            news += _go_on(known, one)
+    for episode, into, _ in lost:
+        episode.gone = True
+        episode.rev += 1
+        when = max(episode.steps[-1][0], time)
+        one_news = _news(episode, Change.RETRACTED if into is None else Change.MERGED, when, None)
+        news.append(one_news._replace(tier=0, into=None if into is None else into.id))
+    life.told.sort(key=lambda episode: (episode.began, episode.opened))
+    return news
+
+
+def close(life: Life, change: Change, time: int) -> News | None:
+    """End the open episode for another reason than readings, at `time` or at its newest step; None when there is none."""
+    episode = life.open
     if episode is None:
-        opened = identity(activation.rule.id, tracker.meaning, subject_of(sensor.sensor.id, key), at)
-        episode = tracker.episode = Episode(str(opened), 0, tier, tier, at, flip.reading.origin, "")
-    episode.rev += 1
-    change = Change.OPENED if not before else Change.RECOVERED if not tier else Change.RAISED if tier > before else Change.LOWERED
-    episode.tier = tier or before
-    episode.peak = max(episode.peak, tier)
-    episode.evidence = evidence.model_dump_json()
-    if not tier:
-        tracker.episode = None
-    return _warning(episode, change, at, key, evidence, sensor, activation)
-
-
-def close(change: Change, at: int, tracker: Tracker, key: str, sensor: SensorRecord, activation: RuleActivation) -> Warning | None:
-    """End a tracker's episode for another reason than a reading; None when it has none. `at` is not before its newest revision."""
-    episode = tracker.episode
-    if episode is None:
         return None
-    tracker.episode = None
     episode.rev += 1
-    evidence = Evidence.model_validate_json(episode.evidence).model_copy(update={"clears_at": None})
-    return _warning(episode, change, at, key, evidence, sensor, activation)
+    at = max(time, episode.steps[-1][0])
+    news = _news(episode, change, at, None)._replace(tier=0)
+    episode.steps.append((at, 0))
+    episode.flips.append(None)
+    return news
 
 
-def _evidence(flip: Flip, tier: int, series: Series, activation: RuleActivation) -> Evidence:
-    rule, reading = activation.rule, flip.reading
-    return Evidence(
-        metric=series.metric,
-        value=reading.value,
-        unit=rule.unit,
-        limit=flip.way.limit,
-        direction=rule.direction,
-        readings=None if flip.way.dwell else flip.way.readings,
-        dwell_s=flip.way.dwell.total_seconds() if flip.way.dwell else None,
-        statistic=Statistic(series.statistic),
-        period_s=series.period_s,
-        standard=rule.standard,
-        clears_at=rule.tiers[_tier(tier)].down.limit if tier else None,
-        observation=reading.observation,
-        observed_at=from_micros(reading.end),
-        received_at=from_micros(reading.received),
-    )
+def _begin(life: Life, one: Present, identify: Identify) -> list[News]:
+    opened = max(one.began, life.after + 1)
+    while (found := next((episode for episode in life.told if episode.opened == opened), None)) is not None:
+        if found.gone:
+            found.gone, found.began, found.steps, found.flips, found.peak = False, one.began, [], [], found.settled_peak
+            first = _step(found, one.steps[0], one.flips[0])._replace(change=Change.REOPENED)
+            return [first, *(_step(found, step, flip) for step, flip in zip(one.steps[1:], one.flips[1:], strict=True))]
+        opened += 1
+    episode = Episode(identify(opened), opened, one.began)
+    life.told.append(episode)
+    return [_step(episode, step, flip) for step, flip in zip(one.steps, one.flips, strict=True)]
 
 
-def _warning(  # noqa: PLR0917 - the parts of which a warning is put together
-    episode: Episode, change: Change, at: int, key: str, evidence: Evidence, sensor: SensorRecord, activation: RuleActivation
-) -> Warning:
-    ended = change not in (Change.OPENED, Change.RAISED, Change.LOWERED)
-    return Warning(
-        id=UUID(episode.id),
-        rev=episode.rev,
-        rule=activation.rule.id,
-        rule_version=activation.rule.version,
-        meaning=activation.meaning,
-        rule_name=activation.rule.name,
-        subject=subject_of(sensor.sensor.id, key),
-        sensor=sensor.sensor.id,
-        sensor_name=sensor.sensor.name,
-        street=sensor.sensor.street,
-        domain=Domain(sensor.sensor.domain),
-        department=sensor.sensor.department,
-        state=WarningState.CLEARED if ended else WarningState.OPEN,
-        tier=_tier(episode.tier),
-        peak=_tier(episode.peak),
-        change=change,
-        began_at=from_micros(episode.began),
-        changed_at=from_micros(at),
-        cleared_at=from_micros(at) if ended else None,
-        origin=Origin(episode.origin),
-        evidence=evidence,
-    )
+def _go_on(episode: Episode, one: Present) -> list[News]:
+    if one.steps == episode.steps and one.began == episode.began:
+        return []
+    known = len(episode.steps)
+    if one.began == episode.began and one.steps[:known] == episode.steps:
+        return [_step(episode, step, flip) for step, flip in zip(one.steps[known:], one.flips[known:], strict=True)]
+    before, after = episode.tier, one.steps[-1][1]
+    if not before and after:
+        change = Change.REOPENED
+    else:
+        change = _change(before, after) if before != after else Change.REVISED
+    return [_rewrite(episode, one, change)]
 
 
-def _tier(gravity: int) -> Tier:
-    return TIERS[gravity - 1]
+def _rewrite(episode: Episode, one: Present, change: Change) -> News:
+    episode.began, episode.steps, episode.flips = one.began, list(one.steps), list(one.flips)
+    episode.peak = max(one.peak, *(tier for _, tier in one.steps))
+    episode.rev += 1
+    return _news(episode, change, one.steps[-1][0], one.flips[-1])
+
+
+def _step(episode: Episode, step: tuple[int, int], flip: Flip | None) -> News:
+    before = episode.tier if episode.steps else 0
+    episode.steps.append(step)
+    episode.flips.append(flip)
+    episode.peak = max(episode.peak, step[1])
+    episode.rev += 1
+    return _news(episode, Change.OPENED if episode.rev == 1 else _change(before, step[1]), step[0], flip)
+
+
+def _change(before: int, after: int) -> Change:
+    return Change.RECOVERED if not after else Change.RAISED if after > before else Change.LOWERED
+
+
+def follow(life: Life, new: Sequence[Transition], identify: Identify) -> list[News] | None:
+    """Tell transitions that are later than all before, the common case; None when that takes a comparison."""
+    if any(known.opened >= new[0].at for known in life.told):
+        return None
+    episode = life.open
+    news: list[News] = []
+    for one in new:
+        if episode is None:
+            opened = max(one.at, life.after + 1)
+            episode = Episode(identify(opened), opened, one.at)
+            life.told.append(episode)
+        news.append(_step(episode, (one.at, one.tier), one.flip))
+        if not one.tier:
+            episode = None
+    return news

@@ -20,11 +20,11 @@ from websockets.typing import Origin
 from schemas.control import SensorRecord
 from schemas.live import Snapshot
 from services.cli import folder
+from services.cli.banner import concerns, limits_at_once
 from services.kit import city, topics
 from services.kit.clock import SystemClock
 from services.kit.producer import partition_of
 from services.kit.topics import OBSERVATIONS
-from services.rules.domain.step import concerns
 from tests.integration.deploy.compose import ROOMS
 from tests.integration.deploy.stack import BROKERS, Stack
 from tests.integration.gateway.session import Session
@@ -89,15 +89,9 @@ def samples() -> Iterator[tuple[SensorRecord, str, float]]:
     seen: set[str] = set()
     for rule in city.rules(LANZHOU)[0]:
         metric = rule.applies.metric
-        limits = [step.up.limit for step in rule.tiers.values() if step.up.readings == 1 and step.up.dwell is None]
+        limits = limits_at_once(rule)
         for one in records:
-            if (
-                limits
-                and rule.enabled
-                and one.sensor.id not in seen
-                and metric in one.sensor.metrics
-                and concerns(rule.applies, one, metric, "instant")
-            ):
+            if limits and rule.enabled and one.sensor.id not in seen and concerns(rule.applies, one.sensor, place.regions):
                 seen.add(one.sensor.id)
                 yield one, metric, limits[0]
 

@@ -82,7 +82,7 @@ async def before(servers: Servers, dsn: str) -> None:
         read = {tp: 1 for tp in claims if tp.topic == WARNINGS and tp.partition == partition_of(b"s1/flow", 24)}
         await history.commit(claims, read, logged, warnings)
         deciding = await alerts.take(all_partitions(WARNINGS))
-        await alerts.commit(deciding, {}, Polled(warnings=warnings), lambda one: route(one, TREE, NOW))
+        await alerts.commit(deciding, {}, Polled(warnings=warnings), lambda one, gravest: route(one, gravest, TREE, NOW))
     pool.terminate()
 
 

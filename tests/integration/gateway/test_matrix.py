@@ -273,7 +273,7 @@ async def test_what_is_told_of_a_warning(client: httpx.AsyncClient, role: str):
         assert answer.status_code == (200 if theirs else 404 if person.may("watch") else 403), (person, thing)
         assert whose(answer.text) == ({thing} if theirs else set()), (person, thing)
 
-    await asyncio.gather(*(look(*each) for each in product(of_role(role), IN_HISTORY, ["", "/story"])))
+    await asyncio.gather(*(look(*each) for each in product(of_role(role), IN_HISTORY, ["", "/story", "/cap", "/cap?rev=1"])))
 
 
 @pytest.mark.parametrize("role", ROLES)

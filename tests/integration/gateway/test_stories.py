@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from schemas.action import WarningActions
 from schemas.control import RuleActivation
 from schemas.rest import RegionMap, WarningStory
-from schemas.rule import Applies, Threshold
+from schemas.rule import Applies, Rule
 from schemas.tiers import Tier
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.cli.ports import free_plan
@@ -133,7 +133,7 @@ async def test_a_story_tells_the_revisions_the_values_around_and_the_rule(client
 
 
 def _rule(version: int) -> bytes:
-    activation = RuleActivation(rule=Threshold.model_validate(RULE | {"version": version}), meaning=1)
+    activation = RuleActivation(rule=Rule.model_validate(RULE | {"version": version}), meaning=1)
     return activation.model_dump_json(by_alias=True).encode()
 
 
@@ -233,6 +233,8 @@ def test_the_values_around_reach_back_far_enough_for_their_period_and_on_to_now_
     assert around(one, NOW + timedelta(hours=2)) == [(NOW - BEFORE, NOW + timedelta(hours=2))]
     hourly = one.model_copy(update={"evidence": one.evidence.model_copy(update={"period_s": 3600})})
     assert around(hourly, NOW)[0][0] == NOW - timedelta(hours=60)
+    daily = one.model_copy(update={"evidence": one.evidence.model_copy(update={"window_s": 86_400.0})})
+    assert around(daily, NOW)[0][0] <= NOW - timedelta(days=1)
     assert around(warning(8, 2, state="cleared"), NOW + timedelta(hours=2))[0][1] == NOW + AFTER
 
 
@@ -252,11 +254,11 @@ def test_of_a_long_warning_its_beginning_its_decision_and_its_end_are_shown(deci
 
 
 def test_a_rule_that_was_changed_since_is_not_drawn_and_one_that_was_not_tells_of_no_other_place():
-    rule = Threshold.model_validate(RULE | {"applies": {"metric": "flow", "sensors": ["s1", "elsewhere"], "regions": [CITY], "tags": ["t"]}})
+    rule = Rule.model_validate(RULE | {"applies": {"metric": "flow", "sensors": ["s1", "elsewhere"], "regions": [CITY], "tags": ["t"]}})
     told = rule_of(warning(9), RuleActivation(rule=rule, meaning=1))
     assert told is not None
     assert (told.tiers, told.applies) == (rule.tiers, Applies(metric="flow"))
-    later = Threshold.model_validate(RULE | {"version": 2})
+    later = Rule.model_validate(RULE | {"version": 2})
     assert rule_of(warning(9), RuleActivation(rule=later, meaning=2)) is None
     assert rule_of(warning(9), RuleActivation(rule=later, meaning=1)) is not None
     assert rule_of(warning(9), None) is None

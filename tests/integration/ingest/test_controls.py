@@ -80,7 +80,9 @@ async def test_every_sensor_is_told_to_all_and_to_its_street_before_its_first_re
     for record, value in told:
         street = wanted[value.sensor].street
         assert record.partition == partition_of(street.encode(), PARTITIONS)
-        assert SensorRecord.model_validate_json(value.body).path == place.regions.path(street)
+        told_of = SensorRecord.model_validate_json(value.body)
+        assert told_of.path == place.regions.path(street)
+        assert told_of.names == tuple(place.regions[code].name for code in told_of.path)
     (reading,) = (record for record, value in of_kind(records, wire.Observation) if value.id == event["id"])
     assert min(record.offset for record, value in told if value.sensor == "lz-water-dma-01") < reading.offset
 

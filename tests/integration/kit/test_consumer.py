@@ -10,13 +10,14 @@ from datetime import datetime
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from prometheus_client import CollectorRegistry
 
+from services.kit import consumer as kit_consumer
 from services.kit import partitions
 from services.kit.clock import SystemClock
-from services.kit.consumer import Batches, Subscription, consume
+from services.kit.consumer import SESSION_MS, Batches, Stalled, Subscription, consume
 from services.kit.errors import Fenced, Misconfigured
 from services.kit.health import Health
 from services.kit.producer import Outgoing, Producer
@@ -38,10 +39,14 @@ class Writer:
         self.go_on.set()
         self.holding = asyncio.Event()
         self.failures: list[Exception] = []
+        self.takes_s = 0.0
+        self.assigned = 0
 
     async def assign(self, taken: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        self.assigned += 1
         if self.failures:
             raise self.failures.pop(0)
+        await asyncio.sleep(self.takes_s)
         async with self._pool.acquire() as connection:
             self.claims = await partitions.claim(connection, ROOM, taken)
         return {tp: claim.next_offset for tp, claim in self.claims.items()}
@@ -65,7 +70,7 @@ class Writer:
 class Member:
     """A consumer with its worker, running in the background."""
 
-    def __init__(self, bootstrap: str, topic: str, pool: asyncpg.Pool) -> None:
+    def __init__(self, bootstrap: str, topic: str, pool: asyncpg.Pool, stalled_s: float) -> None:
         clock = SystemClock()
         self.writer = Writer(pool)
         self.health = Health(clock)
@@ -77,6 +82,7 @@ class Member:
             progress=self.progress,
             alive=self.health.check("alive", max_age=60, vital=True),
             ready=self.health.check("assignment", max_age=10),
+            stalled_s=stalled_s,
         )
         self.task = asyncio.create_task(consume(subscription, self.writer))
 
@@ -102,8 +108,8 @@ async def topic(servers: Servers, pool: asyncpg.Pool) -> str:
 
 
 @contextlib.asynccontextmanager
-async def member(servers: Servers, topic: str, pool: asyncpg.Pool) -> AsyncIterator[Member]:
-    joined = Member(servers.kafka, topic, pool)
+async def member(servers: Servers, topic: str, pool: asyncpg.Pool, stalled_s: float = 30.0) -> AsyncIterator[Member]:
+    joined = Member(servers.kafka, topic, pool, stalled_s)
     try:
         yield joined
     finally:
@@ -176,12 +182,16 @@ async def test_an_owner_that_hung_while_another_took_over_is_fenced_and_joins_ag
         await publish(producer, topic, range(100))
         await asyncio.wait_for(zombie.writer.holding.wait(), 10)
         async with member(servers, topic, pool) as heir:
-            await eventually(lambda: shared(zombie, heir), "the heir's partitions")
+            await eventually(lambda: has_its_half(heir), "the heir's partitions")
             zombie.writer.go_on.set()
             await eventually(lambda: fenced(zombie), "the zombie's fencing")
             await until_written(pool, topic, range(100))
             await publish(producer, topic, range(100, 200))
             await until_written(pool, topic, range(200))
+
+
+async def has_its_half(one: Member) -> bool:
+    return len(one.writer.claims) == PARTITIONS // 2
 
 
 async def fenced(one: Member) -> bool:
@@ -252,3 +262,90 @@ async def test_a_member_without_partitions_is_ready(servers: Servers, pool: asyn
             return sorted(len(one.writer.claims) for one in members) == [0, *[1] * PARTITIONS] and not any(one.health.unready() for one in members)
 
         await eventually(settled, "all to be ready", 60)
+
+
+async def test_taking_over_for_longer_than_a_session_loses_no_membership(servers: Servers, producer: Producer, pool: asyncpg.Pool, topic: str):
+    await publish(producer, topic, range(8))
+    async with member(servers, topic, pool) as only:
+        only.writer.takes_s = SESSION_MS / 1000 + 1
+        await until_written(pool, topic, range(8))
+        assert (only.writer.assigned, only.writer.fenced) == (1, 0)
+
+
+class Hanging(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka gives no type
+    """A client that now and then gives nothing any more, without a word, while its heartbeats go on (aiokafka#1154)."""
+
+    how = ""
+    """What hangs: `polls`, the records of one `partition`, or nothing."""
+    hung = 0
+
+    def _hangs(self) -> bool:
+        return self._group_id is not None and Hanging.how != ""
+
+    async def getmany(self, *partitions: TopicPartition, **options: int) -> dict[TopicPartition, list[ConsumerRecord]]:
+        if self._hangs() and Hanging.how == "polls" and self.assignment():
+            Hanging.hung += 1
+            await asyncio.Event().wait()
+        found: dict[TopicPartition, list[ConsumerRecord]] = await super().getmany(*partitions, **options)
+        if self._hangs() and Hanging.how == "partition":
+            Hanging.hung += 1
+            found = {tp: records for tp, records in found.items() if tp.partition != 0}
+        return found
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> type[Hanging]:
+    monkeypatch.setattr(kit_consumer, "AIOKafkaConsumer", Hanging)
+    monkeypatch.setattr(Hanging, "how", "")
+    monkeypatch.setattr(Hanging, "hung", 0)
+    return Hanging
+
+
+async def hangs(client: type[Hanging]) -> bool:
+    return client.hung > 0
+
+
+@pytest.mark.parametrize("how", ["polls", "partition"])
+async def test_promise_14_a_consumer_that_hangs_silently_joins_again_and_the_second_time_ends(
+    servers: Servers, producer: Producer, pool: asyncpg.Pool, topic: str, hanging: type[Hanging], how: str
+):
+    """Promise 14: a rule "runs" but is dead after an outage; a consumer hangs silently."""
+    async with member(servers, topic, pool, stalled_s=1.5) as only:
+        await only.ready()
+        hanging.how = how
+        await eventually(lambda: hangs(hanging), "the client to hang")
+        await publish(producer, topic, range(40))
+        await eventually(lambda: says(only, "records wait"), "the watchdog")
+        assert not only.task.done()
+        hanging.how = ""
+        await until_written(pool, topic, range(40))
+        await only.ready()
+
+        hanging.how, hanging.hung = how, 0
+        await eventually(lambda: hangs(hanging), "the client to hang")
+        await publish(producer, topic, range(40, 80))
+        with pytest.raises(Stalled, match=rf"{topic}/\d has stood at \d+ for \d s while 10 records wait"):
+            await asyncio.wait_for(only.task, 30)
+        assert await says(only, "records wait")
+
+
+async def says(one: Member, words: str) -> bool:
+    return any(words in problem for problem in one.health.unready())
+
+
+async def test_what_waits_for_the_broker_or_the_worker_has_not_stalled(
+    servers: Servers, broker: Server, producer: Producer, pool: asyncpg.Pool, topic: str
+):
+    async with member(servers, topic, pool, stalled_s=1.5) as only:
+        await only.ready()
+        only.writer.go_on.clear()
+        await publish(producer, topic, range(100))
+        await asyncio.wait_for(only.writer.holding.wait(), 10)
+        await asyncio.sleep(3)  # twice what it may stand still
+        broker.kill()
+        await asyncio.sleep(3)
+        assert not await says(only, "records wait")
+        await broker.start()
+        only.writer.go_on.set()
+        await eventually(lambda: has(pool, topic, range(100)), "the records", 60)
+        assert not only.task.done()

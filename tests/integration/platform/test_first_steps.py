@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import yaml
 
-from schemas.rule import Threshold
+from schemas.rule import Rule
 from tests.running import ROOT, Running
 
 README = (ROOT / "README.md").read_text()
@@ -49,7 +49,7 @@ def test_the_banner_s_command_is_taken(platform: Running) -> None:
 
 def test_the_rule_of_the_readme_is_a_rule() -> None:
     (text,) = _blocks("yaml")
-    rule = Threshold.model_validate(yaml.safe_load(text))
+    rule = Rule.model_validate(yaml.safe_load(text))
     assert rule.id == "sewage-well-level"
 
 

@@ -1,16 +1,20 @@
 """The cities' folders load through the contract and hold together."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 from pydantic import TypeAdapter
 
+from feeds.simulated.folder import Plan
 from schemas.access import Role
 from schemas.base import Domain
 from schemas.city import City
+from schemas.measure import Absence, Agreement, Background, Exceedances, Rate
+from schemas.observation import Statistic
 from schemas.regions import Level, Region, RegionTree
-from schemas.rule import Threshold
+from schemas.rule import MAIN, Rule
 from schemas.sensor import Sensor
 from services.kit import city as kit
 
@@ -49,7 +53,7 @@ def sensors(folder):
 
 @pytest.fixture(scope="module")
 def rules(folder):
-    return [Threshold.model_validate(read(path)) for path in RULES if path.is_relative_to(folder)]
+    return [Rule.model_validate(read(path)) for path in RULES if path.is_relative_to(folder)]
 
 
 def test_each_city_is_tried():
@@ -120,7 +124,7 @@ def test_every_department_has_a_sensor(city, sensors):
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: f"{path.parents[1].name}/{path.stem}")
 def test_a_rule_stands_in_the_file_of_its_name(path):
-    assert Threshold.model_validate(read(path)).id == path.stem
+    assert Rule.model_validate(read(path)).id == path.stem
 
 
 def covers(rule, sensor, tree):
@@ -135,15 +139,82 @@ def covers(rule, sensor, tree):
     )
 
 
+def unit(rule, metric):
+    """Return the unit that a rule's measure has of a metric."""
+    match rule.measure:
+        case Absence():
+            return "s"
+        case Exceedances() | Agreement():
+            return "1"
+        case Rate():
+            return f"{metric.unit}/{({timedelta(hours=1): 'h', timedelta(minutes=1): 'min'})[rule.measure.per]}"
+        case _:
+            return metric.unit
+
+
+def numbers(limits):
+    """Return all numbers that a limit may be."""
+    return [limits.default, *(case.limit for case in limits.cases)]
+
+
+def own_limits(rule):
+    """Return the numbers that a rule compares values of its own metric with, in the metric's unit."""
+    if isinstance(rule.measure, Exceedances):
+        return numbers(rule.measure.over)
+    if isinstance(rule.measure, Agreement):
+        return numbers(rule.measure.past)
+    if isinstance(rule.measure, Absence | Rate | Background):
+        return []
+    found = [number for way in rule.ways() if way.limit is not None for number in numbers(way.limit)]
+    compares = [compare for way in rule.ways() for compare in way.compares() if compare.measure == MAIN]
+    return [*found, *(number for compare in compares for number in numbers(compare.above or compare.below))]
+
+
 def test_every_rule_watches_something_in_its_own_unit_and_within_what_can_be_measured(regions, sensors, rules):
     tree = RegionTree(regions)
     for rule in rules:
         watched = [sensor for sensor in sensors if covers(rule, sensor, tree)]
         assert watched, rule.id
         for metric in (sensor.metrics[rule.applies.metric] for sensor in watched):
-            assert metric.unit == rule.unit
-            limits = [way.limit for step in rule.tiers.values() for way in (step.up, step.down)]
-            assert all(metric.low < limit < metric.high for limit in limits), rule.id
+            assert unit(rule, metric) == rule.unit, rule.id
+            assert all(metric.low < limit < metric.high for limit in own_limits(rule)), rule.id
+        for also in rule.also.values():
+            assert all(also.metric in sensor.metrics for sensor in watched), rule.id
+
+
+def test_every_attribute_that_a_rule_names_is_some_sensor_s(regions, sensors, rules):
+    """A misspelt attribute or value would leave its limit unused without a word."""
+    tree = RegionTree(regions)
+    for rule in rules:
+        watched = [sensor for sensor in sensors if covers(rule, sensor, tree)]
+        cases = [case for way in rule.ways() if way.limit is not None for case in way.limit.cases]
+        for attributes in (case.attributes for case in cases if case.attributes):
+            for name, values in attributes.items():
+                assert {sensor.attributes.get(name) for sensor in watched} & values, (rule.id, name)
+        if isinstance(rule.measure, Agreement) and rule.measure.place != "street":
+            assert all(rule.measure.place.removeprefix("attribute:") in sensor.attributes for sensor in watched), rule.id
+        if isinstance(rule.measure, Background) and rule.measure.stations:
+            assert any(rule.measure.stations <= sensor.tags and rule.applies.metric in sensor.metrics for sensor in sensors), rule.id
+
+
+def test_every_sensor_s_silence_is_told(regions, sensors, rules):
+    tree = RegionTree(regions)
+    missed = [rule for rule in rules if isinstance(rule.measure, Absence)]
+    assert [sensor.id for sensor in sensors if not any(covers(rule, sensor, tree) for rule in missed)] == []
+
+
+def test_means_that_a_rule_waits_for_are_published(folder, rules):
+    """A rule on a period that no simulated sensor publishes would never judge anything."""
+    plan = Plan.model_validate(read(folder / "simulation.yaml"))
+    published = {period for group in plan.groups for period in group.means}
+    assert {rule.applies.period for rule in rules if rule.applies.statistic is not Statistic.INSTANT} <= published
+
+
+@pytest.mark.parametrize("kind", ["rate", "window", "exceedances", "absence", "agreement", "background"])
+def test_both_cities_use_every_kind(rules, kind):
+    assert any(rule.measure.kind == kind for rule in rules)
+    assert any(rule.also for rule in rules)
+    assert any(case.hours for rule in rules for way in rule.ways() if way.limit for case in way.limit.cases)
 
 
 def test_every_rule_says_where_its_limits_come_from(rules):

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from feeds.water_flow import START, load, locate
-from schemas.rule import Direction, Threshold
+from schemas.rule import Direction, Rule
 from schemas.tiers import TIERS
 
 RULES = Path(__file__).parents[3] / "cities" / "620100" / "rules"
@@ -18,7 +18,7 @@ def flows():
 
 
 def rule(name):
-    return Threshold.model_validate(yaml.safe_load((RULES / f"{name}.yaml").read_text(encoding="utf-8")))
+    return Rule.model_validate(yaml.safe_load((RULES / f"{name}.yaml").read_text(encoding="utf-8")))
 
 
 def story(rule, values):
@@ -32,7 +32,7 @@ def story(rule, values):
             way = rule.tiers[tier].down if latched else rule.tiers[tier].up
             side = -sign if latched else sign
             window = values[max(since + 1, at + 1 - way.readings) : at + 1]
-            if len(window) == way.readings and all(side * (value - way.limit) >= 0 for value in window):
+            if len(window) == way.readings and all(side * (value - way.limit.default) >= 0 for value in window):
                 state[tier] = (at, not latched)
                 told.append((at, "down" if latched else "up", tier.value))
     return told

@@ -3,6 +3,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from schemas.limit import Limits
+from schemas.measure import Value
 from schemas.observation import Measurement
 from services.cli import banner
 from services.kit.city import load as load_city
@@ -120,7 +122,9 @@ def test_the_first_event_meets_a_rule_by_one_reading():
     assert bad == []
     assert sample is not None
     (rule,) = (rule for rule in rules if rule.name.zh == sample.warns)
-    assert any(step.up.limit == sample.value and step.up.readings == 1 and step.up.dwell is None for step in rule.tiers.values())
+    assert isinstance(rule.measure, Value)
+    limits = [step.up.limit for step in rule.tiers.values() if step.up.readings == 1 and step.up.dwell is None]
+    assert Limits(default=sample.value) in limits
 
 
 def test_a_city_without_rules_still_has_a_first_event():

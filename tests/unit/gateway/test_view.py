@@ -471,3 +471,36 @@ def test_ids_stay_apart():
     view = View(TREE)
     take(view, warning(1), warning(2))
     assert {one.id for one in snapshot(view, CITY).warnings} == {UUID(int=1), UUID(int=2)}
+
+
+def test_a_region_s_own_warning_is_shown_where_the_region_is_and_above_never_below():
+    """A district's or the city's warning has no sensor; a street below it is not told of it, in snapshot or delta."""
+    of_district = warning(1, street=DISTRICT, sensor=None, sensor_name=name("district"), subject=f"{DISTRICT}/pm10")
+    of_city = warning(2, street=CITY, sensor=None, sensor_name=name("city"), subject=f"{CITY}/pm10")
+    view = watching()
+    take(view, of_district, of_city)
+    seen: dict[str, set[int]] = {CITY: {1, 2}, DISTRICT: {1}, OTHER_DISTRICT: set(), STREET: set(), SIBLING: set(), OTHER_STREET: set()}
+    for region, wanted in seen.items():
+        assert {one.id.int for one in snapshot(view, region).warnings} == wanted, region
+        told = delta(view, region)
+        assert {one.id.int for one in (told.warnings if told else ())} == wanted, region
+    assert snapshot(view, only(DISTRICT, "d")).warnings == (of_district,)
+    assert snapshot(view, only(DISTRICT, "other")).warnings == ()
+
+
+def test_a_warning_told_as_over_that_is_reopened_is_open_again_with_what_people_did():
+    view = watching(STREET)
+    take(view, warning(1, tier="red"))
+    act(view, actions(1))
+    take(view, warning(1, 2, tier="red", state="cleared"), warning(1, 3, tier="red", change="reopened"), warning(1, 2, tier="red", state="cleared"))
+    shown = snapshot(view, STREET)
+    assert [(one.rev, one.change) for one in shown.warnings] == [(3, "reopened")]
+    assert shown.actions == (actions(1),)
+    take(view, warning(1, 4, state="cleared", change="retracted"))
+    assert snapshot(view, STREET).warnings == ()
+
+
+def test_the_unit_of_a_sensor_s_metric_is_known_from_the_registry_alone():
+    view = View(TREE)
+    view.take_sensor(sensor())
+    assert (view.unit("s1", "flow"), view.unit("s1", "level"), view.unit("s2", "flow"), view.unit(None, "flow")) == ("L/s", None, None, None)

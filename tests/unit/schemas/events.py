@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from schemas.base import Domain, Name, Origin
 from schemas.control import RuleActivation, SensorRecord, Tick
+from schemas.limit import Case, Dates, Limits, Weekday
+from schemas.measure import Aggregate, Agreement, Background, Exceedances, Level, Rate, Regional, Value, Window
 from schemas.observation import Observation, Quality, Statistic
-from schemas.rule import Applies, Direction, Step, Threshold, Way
+from schemas.rule import Also, Applies, Direction, Flapping, Rule, Step, Way
 from schemas.sensor import Metric, Sensor
 from schemas.tiers import TIERS
 
@@ -32,12 +34,45 @@ SENSORS = st.builds(
     street=CODES,
     metrics=st.dictionaries(CODES, METRICS, min_size=1, max_size=3),
     tags=st.frozensets(CODES, max_size=3),
+    attributes=st.dictionaries(CODES, CODES, max_size=2),
+    adapter=st.text("az09", min_size=1, max_size=16),
     place=st.none() | NAMES,
     longitude=st.none() | st.floats(-180, 180),
     latitude=st.none() | st.floats(-90, 90),
 )
 TICKS = st.builds(Tick, time=TIMES, node=CODES, adapters=st.dictionaries(ADAPTERS, TIMES, max_size=3))
-SENSOR_RECORDS = st.builds(SensorRecord, sensor=SENSORS, path=st.lists(CODES, max_size=3).map(tuple))
+SENSOR_RECORDS = st.builds(SensorRecord, sensor=SENSORS, path=st.lists(CODES, max_size=3).map(tuple), names=st.lists(NAMES, max_size=3).map(tuple))
+SPANS = st.timedeltas(timedelta(microseconds=1), timedelta(days=7))
+HOURS = st.sampled_from(["00:00-24:00", "06:00-22:00", "22:00-06:00", "02:00-04:30"])
+CASES = st.builds(
+    Case,
+    limit=FINITE,
+    attributes=st.none() | st.dictionaries(CODES, st.frozensets(CODES, max_size=2), min_size=1, max_size=2),
+    hours=HOURS,
+    weekdays=st.none() | st.frozensets(st.sampled_from(Weekday), min_size=1),
+    dates=st.none() | st.dates().map(lambda day: (Dates(first=day, last=day),)),
+)
+LIMITS = st.builds(Limits, default=FINITE, cases=st.lists(CASES, max_size=2).map(tuple))
+COMBINABLE = (
+    st.just(Value())
+    | st.builds(Rate, kind=st.just("rate"), over=SPANS, per=SPANS)
+    | st.builds(Window, kind=st.just("window"), aggregate=st.sampled_from(Aggregate), length=SPANS, at_least=st.integers(1, 10))
+)
+MEASURES = (
+    COMBINABLE
+    | st.builds(Exceedances, kind=st.just("exceedances"), over=LIMITS)
+    | st.builds(Agreement, kind=st.just("agreement"), past=LIMITS, within=SPANS, place=st.sampled_from(["street", "attribute:building"]))
+    | st.builds(Regional, kind=st.just("regional"), level=st.sampled_from(Level), aggregate=st.sampled_from(Aggregate), length=SPANS)
+    | st.builds(
+        Background,
+        kind=st.just("background"),
+        level=st.sampled_from(Level),
+        length=SPANS,
+        cap=st.none() | FINITE,
+        stations=st.frozensets(CODES, max_size=2),
+    )
+)
+ALSO = st.builds(Also, metric=CODES, measure=COMBINABLE, fresh=st.none() | SPANS)
 
 
 @st.composite
@@ -68,12 +103,12 @@ def ways(draw: st.DrawFn, limit: float) -> Way:
     if draw(st.booleans()):
         dwell = draw(st.timedeltas(timedelta(microseconds=1), timedelta(days=7)))
         return Way.model_validate({"limit": limit, "for": dwell})
-    return Way(limit=limit, readings=draw(st.integers(1, 10_000)))
+    return Way(limit=Limits(default=limit, cases=tuple(draw(st.lists(CASES, max_size=1)))), readings=draw(st.integers(1, 10_000)))
 
 
 @st.composite
-def rules(draw: st.DrawFn) -> Threshold:
-    """A rule that the model takes: limits in order, each way down on the good side."""
+def rules(draw: st.DrawFn) -> Rule:
+    """A rule that the model takes: limits in order, each way down on the good side; its measure of any kind."""
     direction = draw(st.sampled_from(Direction))
     sign = 1 if direction is Direction.ABOVE else -1
     tiers = [tier for tier in TIERS if draw(st.booleans())] or [draw(st.sampled_from(TIERS))]
@@ -82,7 +117,8 @@ def rules(draw: st.DrawFn) -> Threshold:
         tier: Step(up=draw(ways(float(up))), down=draw(ways(float(up - sign * draw(st.integers(0, 100))))))
         for tier, up in zip(tiers, ups, strict=True)
     }
-    return Threshold(
+    measure = draw(MEASURES)
+    return Rule(
         id=draw(CODES),
         version=draw(st.integers(1, 1000)),
         enabled=draw(st.booleans()),
@@ -95,7 +131,12 @@ def rules(draw: st.DrawFn) -> Threshold:
             department=draw(st.none() | CODES),
             tags=draw(st.frozensets(CODES, max_size=3)),
             statistic=draw(st.sampled_from(Statistic)),
+            period=draw(st.none() | st.timedeltas(timedelta(0), timedelta(days=31))),
         ),
+        measure=measure,
+        also=draw(st.dictionaries(CODES, ALSO, max_size=2)) if isinstance(measure, Value | Rate | Window) else {},
+        fresh=draw(st.none() | SPANS),
+        flapping=draw(st.none() | st.builds(Flapping, begins=st.integers(2, 100), within=SPANS, hold=SPANS)),
         direction=direction,
         unit=draw(TEXTS),
         standard=draw(st.none() | TEXTS),

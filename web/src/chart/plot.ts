@@ -49,8 +49,8 @@ function decided(marks: readonly Mark[], palette: Palette): ScatterSeriesOption 
   return {
     type: "scatter",
     z: 5,
-    data: marks.map(({ observed, value, tier, cleared }) => ({
-      value: [observed, value],
+    data: marks.filter(({ value }) => value !== null).map(({ observed, value, tier, cleared }) => ({
+      value: [observed, value!],
       symbol: `path://${SHAPE[tier]}`,
       symbolSize: 13,
       itemStyle: { color: cleared ? palette.halo : palette.tier[tier], borderColor: cleared ? palette.quiet : palette.halo, borderWidth: 1.5 },

@@ -8,11 +8,11 @@ const time = (seconds: number): string => new Date(START + seconds * 1000).toISO
 const point = (seconds: number, value: number, more: Partial<Point> = {}): Point => ({ at: time(seconds), value, quality: "good", origin: "simulated", ...more });
 
 const revision = (rev: number, tier: Tier, change: Warning["change"], seconds: number, limit: number): Warning =>
-  ({ rev, tier, change, state: change === "recovered" ? "cleared" : "open", changed_at: time(seconds), evidence: { limit, direction: "above", value: limit + 1, observed_at: time(seconds) } }) as Warning;
+  ({ rev, tier, change, state: change === "recovered" ? "cleared" : "open", changed_at: time(seconds), evidence: { measure: "value", unit: "L/s", limit, direction: "above", value: limit + 1, observed_at: time(seconds) } }) as Warning;
 
 const way = (limit: number) => ({ limit, readings: 1, for: null });
 
-const told = (more: Partial<WarningStory>): WarningStory => ({ metric: "flow", statistic: "instant", period_s: 0, unit: "L/s", points: [], revisions: [], rule: null, thinned: false, ...more });
+const told = (more: Partial<WarningStory>): WarningStory => ({ identifier: "x", explanation: { zh: "因", en: "why" }, metric: "flow", statistic: "instant", period_s: 0, unit: "L/s", points: [], revisions: [], rule: null, thinned: false, ...more });
 
 describe("a line", () => {
   it("goes on over three intervals, and breaks over more", () => {
@@ -47,6 +47,31 @@ describe("limits", () => {
   it("are those that the revisions entered when the rule is gone", () => {
     const revisions = [revision(1, "blue", "opened", 0, 5), revision(2, "orange", "raised", 10, 9), revision(3, "orange", "recovered", 20, 4)];
     expect(limitsOf(told({ revisions })).map(({ tier, value }) => [tier, value])).toEqual([["orange", 9], ["blue", 5]]);
+  });
+
+  it("that the revisions met stand before the rule's, for these may depend on the hour", () => {
+    const limit = { default: 70, cases: [{ limit: 55, hours: "22:00-06:00", attributes: null, weekdays: null, dates: null }] };
+    const rule = { direction: "above", measure: { kind: "value" }, tiers: { blue: { up: { ...way(0), limit }, down: way(0) }, yellow: { up: way(75), down: way(0) } } } as unknown as WarningStory["rule"];
+    expect(limitsOf(told({ rule, revisions: [revision(1, "blue", "opened", 0, 55)] })).map(({ value }) => value)).toEqual([75, 55]);
+    expect(limitsOf(told({ rule })).map(({ value }) => value)).toEqual([75, 70]);
+  });
+
+  it("of what is no value of the series are not drawn, nor is what decided", () => {
+    const silence = revision(1, "blue", "opened", 0, 600);
+    const measured = (measure: string, unit: string): Warning => ({ ...silence, evidence: { ...silence.evidence, measure, unit } });
+    for (const one of [measured("absence", "s"), measured("rate", "L/s"), measured("exceedances", "1"), measured("window", "1")]) {
+      const drawn = draw(told({ points: [point(0, 5)], revisions: [one] }));
+      expect([drawn.limits, drawn.marks[0]?.value, drawn.high < 10]).toEqual([[], null, true]);
+    }
+    const sums = { measure: { kind: "window", aggregate: "sum" }, direction: "above", tiers: {} } as unknown as WarningStory["rule"];
+    expect(draw(told({ revisions: [measured("window", "L/s")], rule: sums })).marks[0]?.value).toBeNull();
+    expect(draw(told({ revisions: [measured("window", "L/s")] })).marks[0]?.value).toBe(601);
+    expect(draw(told({ revisions: [measured("condition", "L/s")] })).marks[0]?.value).toBe(601);
+  });
+
+  it("of a condition are none", () => {
+    const by = revision(1, "red", "opened", 0, 1);
+    expect(limitsOf(told({ revisions: [{ ...by, evidence: { ...by.evidence, measure: "condition", limit: null } }] }))).toEqual([]);
   });
 
   it("far above what happened do not press the values flat", () => {

@@ -2,7 +2,7 @@
 
 import { instant } from "../core/format";
 import { GRAVITY, TIERS } from "../core/tiers";
-import type { Change, Direction, Origin, Point, Quality, Tier, Warning, WarningStory } from "../schema";
+import type { Change, Direction, Evidence, Origin, Point, Quality, Tier, Warning, WarningStory } from "../schema";
 
 /** A dot; a gap in a line has no value. */
 export type Dot = [at: number, value: number | null];
@@ -20,7 +20,8 @@ export interface Mark {
   change: Change;
   cleared: boolean;
   observed: number;
-  value: number;
+  /** None where what decided is no value of the series: a rate, a count, a silence. */
+  value: number | null;
 }
 
 export interface Drawn {
@@ -57,24 +58,39 @@ export function broken(points: readonly Dot[], step: number): Dot[] {
   });
 }
 
-/** The limits: the rule's where it is known, else those that the revisions name. */
-export function limitsOf({ rule, revisions }: WarningStory): Limit[] {
-  if (rule) {
-    const steps = rule.tiers;
-    return TIERS.flatMap((tier) => (steps[tier] ? [{ tier, value: steps[tier].up.limit, direction: rule.direction }] : []));
-  }
-  const entered = revisions.filter(({ change }) => change === "opened" || change === "raised");
-  const named = new Map(entered.map(({ tier, evidence }): [Tier, Limit] => [tier, { tier, value: evidence.limit, direction: evidence.direction }]));
-  return TIERS.flatMap((tier) => named.get(tier) ?? []);
+const ALIKE: readonly string[] = ["mean", "min", "max"]; // aggregates that lie among the values that they are made of
+
+/** Whether what decided can be drawn among the values: the values themselves, a window's mean, a condition's own value. */
+export function drawable({ measure, unit }: Pick<Evidence, "measure" | "unit">, story: Pick<WarningStory, "rule" | "unit">): boolean {
+  if (measure === "value") return true;
+  const kind = story.rule?.measure;
+  const alike = measure === "condition" ? (kind?.kind ?? "value") === "value" : measure === "window" && (kind?.kind !== "window" || ALIKE.includes(kind.aggregate));
+  return alike && unit === story.unit;
 }
 
-const markOf = ({ changed_at, tier, change, state, evidence }: Warning): Mark => ({
+const entered = ({ change }: Warning): boolean => change === "opened" || change === "raised" || change === "reopened";
+
+/** The limits that can be drawn: those that the revisions met, which may depend on the hour and the sensor, then the rule's where it is known. */
+export function limitsOf(story: WarningStory): Limit[] {
+  const { rule, revisions } = story;
+  if (revisions.some(({ evidence }) => !drawable(evidence, story))) return [];
+  const met = revisions.filter(entered).flatMap(({ tier, evidence }): [Tier, Limit][] => (evidence.limit === null ? [] : [[tier, { tier, value: evidence.limit, direction: evidence.direction }]]));
+  const named = new Map(met);
+  return TIERS.flatMap((tier) => {
+    const limit = rule?.tiers[tier]?.up.limit ?? null;
+    const known = named.get(tier);
+    if (known || limit === null || !rule) return known ?? [];
+    return { tier, value: typeof limit === "number" ? limit : limit.default, direction: rule.direction };
+  });
+}
+
+const markOf = ({ changed_at, tier, change, state, evidence }: Warning, story: WarningStory): Mark => ({
   at: instant(changed_at),
   tier,
   change,
   cleared: state === "cleared",
   observed: instant(evidence.observed_at),
-  value: evidence.value,
+  value: drawable(evidence, story) ? evidence.value : null,
 });
 
 /** The limits that the axis must reach: up to one above the peak; a far limit would press the values flat. */
@@ -90,8 +106,8 @@ export function draw(story: WarningStory): Drawn {
   const step = interval(points.map(([, [at]]) => at), story.period_s);
   const line = broken(points.filter(([{ quality }]) => isGood(quality)).map(([, dot]) => dot), step);
   const limits = limitsOf(story);
-  const marks = story.revisions.map(markOf);
-  const values = [...points.map(([{ value }]) => value), ...marks.map(({ value }) => value), ...mattering(limits, marks).map(({ value }) => value)];
+  const marks = story.revisions.map((revision) => markOf(revision, story));
+  const values = [...points.map(([{ value }]) => value), ...marks.flatMap(({ value }) => value ?? []), ...mattering(limits, marks).map(({ value }) => value)];
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const room = (high - low || Math.abs(high) || 1) * HEADROOM;
   return {

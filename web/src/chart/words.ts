@@ -3,6 +3,8 @@
 const WORDS = {
   title: ["{x}：预警前后的 {n} 个数值", "{x}: {n} values around the warning"],
   none: ["没有这段时间的数值。", "There are no values of this time."],
+  ofPlace: ["这条预警属于一处地方的多个测点，没有单一的曲线。", "This warning is of several sensors of a place: no single curve tells of it."],
+  derived: ["判定量由读数算出（{x}），未画在图上", "what decided is worked out from the values ({x}) and is not drawn"],
   origins: ["来源：{x}", "origin: {x}"],
   doubtful: ["空心点质量不良，不参与判定（{n} 个）", "hollow dots are of bad quality and decide nothing ({n})"],
   gaps: ["断开处没有收到数据（{n} 处）", "where the line breaks nothing was received ({n})"],

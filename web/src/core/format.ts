@@ -117,31 +117,5 @@ export function unit(code: string): string {
 /** A number with its unit. */
 export const quantity = (value: number, code: string): string => `${number(value)} ${unit(code)}`.trimEnd();
 
-/** `≥ 8 L/s`: a side of a limit. */
-const side = (sign: "≥" | "≤", value: number, code: string): string => `${sign} ${quantity(value, code)}`;
-
-interface Judged {
-  direction: "above" | "below";
-  limit: number;
-  unit: string;
-  clears_at: number | null;
-  readings: number | null;
-  dwell_s: number | null;
-}
-
-/** `≤ 8 L/s`: the side on which a value is bad, as rules read it (the limit itself counts). */
-export const limitText = (evidence: Pick<Judged, "direction" | "limit" | "unit">): string => side(evidence.direction === "above" ? "≥" : "≤", evidence.limit, evidence.unit);
-
-/** What the value must be for the present tier to be left. */
-export function clearsText({ clears_at: at, direction, unit: code }: Pick<Judged, "direction" | "clears_at" | "unit">): string {
-  return at === null ? "—" : side(direction === "above" ? "≤" : "≥", at, code);
-}
-
-/** How long it had to be bad. */
-export function dwellText({ readings, dwell_s: dwell }: Pick<Judged, "readings" | "dwell_s">): string {
-  if (readings !== null && readings > 1) return t("evReadings", { n: readings });
-  return dwell === null ? t("evFirst") : t("evDwellTime", { x: span(dwell * 1000) });
-}
-
 /** `5 分 0 秒 均值`, or nothing of an instant. */
 export const statisticText = (statistic: string, periodS: number): string => (statistic === "instant" ? "" : `${span(periodS * 1000)} ${t(statistic)}`);

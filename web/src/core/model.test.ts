@@ -60,6 +60,31 @@ describe("warnings", () => {
   });
 });
 
+describe("a place's warning", () => {
+  const agreed = { ...warning("a", 1, "red"), sensor: null, sensor_name: { zh: "s区", en: "s" } };
+  const evidence = { ...agreed.evidence, measure: "agreement", sensors: ["p1", "p9"], observation: null, received_at: null };
+
+  it("names its place once and its metric as any sensor has it", () => {
+    const model = shown({ warnings: [agreed] });
+    expect(model.placeOf(agreed)).toEqual([{ zh: "s区", en: "s" }]);
+    expect(model.placeOf({ ...agreed, street: "d" }).map(({ zh }) => zh)).toEqual(["d区", "s区"]);
+    expect(model.placeOf(warning("b", 1)).map(({ zh }) => zh)).toEqual(["s区", "一号"]);
+    expect(model.metricName(null, "flow")).toEqual({ zh: "流量", en: "Flow" });
+    expect(model.metricName(null, "none")).toEqual({ zh: "none", en: "none" });
+  });
+
+  it("marks the sensors that agree", () => {
+    const model = shown({ warnings: [{ ...agreed, evidence }, warning("b", 1, "blue")] });
+    expect([...model.gravestBySensor()].map(([sensor, { id }]) => [sensor, id])).toEqual([["p1", "a"], ["p9", "a"]]);
+    expect(model.open.get("a")?.evidence.received).toBeNull();
+  });
+
+  it("of a district counts there, and of the shown region nowhere below", () => {
+    const model = shown({ warnings: [{ ...agreed, street: "d" }, { ...agreed, id: "c", street: "c" }] });
+    expect([model.summaries(START).get("d")?.open, model.summaries(START).get("o")?.open, model.counts().red]).toEqual([1, 0, 2]);
+  });
+});
+
 describe("acknowledgements", () => {
   it("hold for the tier that was seen and below", () => {
     const model = shown({ warnings: [warning("a", 1, "orange")], actions: [acknowledged("a", 1, "orange")] });
@@ -68,6 +93,18 @@ describe("acknowledgements", () => {
     expect(model.acknowledged(model.open.get("a")!)).toBe(false);
     expect(model.alarming().map(({ id }) => id)).toEqual(["a"]);
     model.apply(delta({ actions: [acknowledged("a", 2, "red")] }));
+    expect(model.alarming()).toEqual([]);
+  });
+
+  it("hold through a change of the past, and lapse when what was over is reopened", () => {
+    const model = shown({ warnings: [warning("a", 1, "red")], actions: [acknowledged("a", 1, "red")] });
+    model.apply(delta({ warnings: [{ ...warning("a", 2, "red"), change: "revised" }] }));
+    expect(model.acknowledged(model.open.get("a")!)).toBe(true);
+    model.apply(delta({ warnings: [{ ...warning("a", 3, "red", "cleared"), change: "recovered" }, { ...warning("a", 4, "red"), change: "reopened" }] }));
+    expect(model.acknowledged(model.open.get("a")!)).toBe(false);
+    model.apply(delta({ warnings: [{ ...warning("a", 5, "red"), change: "revised" }] }));
+    expect(model.alarming().map(({ id }) => id)).toEqual(["a"]);
+    model.apply(delta({ actions: [acknowledged("a", 5, "red")] }));
     expect(model.alarming()).toEqual([]);
   });
 

@@ -1,10 +1,11 @@
 // What the page knows of one region: frames in, state out. No DOM, no clock: ages are asked for with the time.
 
-import type { Acknowledgement, Delta, Evidence, Heartbeat, LiveHeartbeat, LiveRegion, LiveSensor, LiveValue, Name, Snapshot, Tier, Warning, WarningActions } from "../schema";
+import type { Acknowledgement, Change, Delta, Evidence, Heartbeat, LiveHeartbeat, LiveRegion, LiveSensor, LiveValue, Metric, Name, Snapshot, Tier, Warning, WarningActions } from "../schema";
 import { instant } from "./format";
 import type { Frame } from "./live";
 import { GRAVITY, graverTier, noCounts } from "./tiers";
 
+const ROSE: ReadonlySet<Change> = new Set<Change>(["raised", "reopened"]); // after these an acknowledgement is asked for anew
 const CLEARED_SHOWN_MS = 600_000; // what has just ended is still talked about; older belongs to history
 const CLEARED_SHOWN = 20;
 const CHANGES_SHOWN = 60;
@@ -21,7 +22,7 @@ export interface KnownWarning extends Warning {
   changed: number;
   ended: number;
   gone: boolean;
-  evidence: Evidence & { observed: number; received: number };
+  evidence: Evidence & { observed: number; received: number | null };
 }
 
 /** A node's heartbeat with its times as numbers. */
@@ -110,7 +111,7 @@ export function withTimes(warning: Warning): KnownWarning {
     changed: instant(warning.changed_at),
     ended: instant(warning.cleared_at ?? warning.changed_at),
     gone: false,
-    evidence: { ...evidence, observed: instant(evidence.observed_at), received: instant(evidence.received_at) },
+    evidence: { ...evidence, observed: instant(evidence.observed_at), received: evidence.received_at === null ? null : instant(evidence.received_at) },
   };
 }
 
@@ -137,6 +138,7 @@ export class Model {
   warningsVersion = 0;
   sensorsVersion = 0;
   readonly #revs = new Map<string, number>();
+  readonly #rose = new Map<string, number>(); // at which revision a warning rose last, or began again; forgotten when it falls
   readonly #names = new Map<string, Name>();
   readonly #parents = new Map<string, string | null>();
   #inOrder: { version: number; warnings: readonly KnownWarning[] } = { version: -1, warnings: [] };
@@ -235,6 +237,7 @@ export class Model {
   #wentAway(id: string, warning: KnownWarning, at: number): void {
     this.open.delete(id);
     this.#revs.delete(id);
+    this.#rose.delete(id);
     this.cleared.set(id, { ...warning, ended: at, gone: true });
   }
 
@@ -244,6 +247,8 @@ export class Model {
     const before = this.open.get(id) ?? this.cleared.get(id);
     this.#revs.delete(id); // set anew at the end: the longest unchanged come first
     this.#revs.set(id, rev);
+    if (ROSE.has(warning.change)) this.#rose.set(id, rev);
+    else if (warning.change !== "revised") this.#rose.delete(id);
     const [into, outOf] = warning.state === "open" ? [this.open, this.cleared] : [this.cleared, this.open];
     outOf.delete(id);
     into.set(id, warning);
@@ -265,6 +270,7 @@ export class Model {
     for (const id of this.#revs.keys()) {
       if (!this.open.has(id)) {
         this.#revs.delete(id);
+        this.#rose.delete(id);
         return;
       }
     }
@@ -296,11 +302,16 @@ export class Model {
     return this.actions.get(id)?.acknowledged ?? null;
   }
 
-  /** Whether a warning is acknowledged as it is now: one that is graver than what was seen, or was raised after that, asks for it anew. */
+  /**
+   * Whether a warning is acknowledged as it is now: one that is graver than what was seen, or was raised or reopened after that, asks for it anew.
+   *
+   * Of a warning that was only revised since, a rise in between is known where this page has heard it.
+   */
   acknowledged(warning: Pick<Warning, "id" | "tier" | "rev" | "change">): boolean {
     const last = this.acknowledgement(warning.id);
     if (last === null || GRAVITY[last.tier] < GRAVITY[warning.tier]) return false;
-    return warning.rev <= last.seen_rev || warning.change !== "raised";
+    if (warning.rev <= last.seen_rev || warning.change === "lowered") return true;
+    return !ROSE.has(warning.change) && (this.#rose.get(warning.id) ?? 0) <= last.seen_rev;
   }
 
   /** The open red warnings that nobody has acknowledged. */
@@ -315,10 +326,12 @@ export class Model {
     return counts;
   }
 
-  /** The gravest open warning of each sensor that has one. */
+  /** The gravest open warning of each sensor that has one, or that agrees with others in one of their place. */
   gravestBySensor(): Map<string, KnownWarning> {
     const gravest = new Map<string, KnownWarning>();
-    for (const warning of this.openInOrder()) if (!gravest.has(warning.sensor)) gravest.set(warning.sensor, warning);
+    for (const warning of this.openInOrder()) {
+      for (const sensor of warning.sensor === null ? warning.evidence.sensors : [warning.sensor]) if (!gravest.has(sensor)) gravest.set(sensor, warning);
+    }
     return gravest;
   }
 
@@ -382,8 +395,23 @@ export class Model {
     return this.#names.get(code) ?? { zh: code, en: code };
   }
 
-  /** The name of a metric of a sensor; its code where unknown. */
-  metricName(sensor: string, metric: string): Name {
-    return this.sensors.get(sensor)?.metrics[metric]?.name ?? { zh: metric, en: metric };
+  /** A metric as a sensor has it; of a place (null) as any sensor that is known has it. */
+  metric(sensor: string | null, metric: string): Metric | undefined {
+    if (sensor !== null) return this.sensors.get(sensor)?.metrics[metric];
+    for (const one of this.sensors.values()) if (one.metrics[metric]) return one.metrics[metric];
+    return undefined;
+  }
+
+  /** The name of a metric of a sensor or a place; its code where unknown. */
+  metricName(sensor: string | null, metric: string): Name {
+    return this.metric(sensor, metric)?.name ?? { zh: metric, en: metric };
+  }
+
+  /** Where a warning is: its region, its sensor, the sensor's place; of a place's warning the place alone. */
+  placeOf(warning: Pick<Warning, "street" | "sensor" | "sensor_name">): Name[] {
+    const region = this.regionName(warning.street);
+    const place = warning.sensor === null ? null : (this.sensors.get(warning.sensor)?.place ?? null);
+    const own = warning.sensor === null && warning.sensor_name.zh === region.zh ? [] : [warning.sensor_name];
+    return [region, ...own, ...(place ? [place] : [])];
   }
 }

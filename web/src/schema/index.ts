@@ -7,7 +7,8 @@ export type Role = "city" | "district" | "street" | "field" | "department" | "ru
 /**
  * Why this revision was made.
  */
-export type Change = "opened" | "raised" | "lowered" | "recovered" | "rule_changed" | "sensor_moved";
+export type Change =
+  "opened" | "raised" | "lowered" | "recovered" | "rule_changed" | "sensor_moved" | "revised" | "reopened" | "retracted" | "merged";
 /**
  * On which side of its limit a value is bad.
  */
@@ -40,6 +41,18 @@ export type Tier = "blue" | "yellow" | "orange" | "red";
  * Whether the episode goes on.
  */
 export type WarningState = "open" | "cleared";
+/**
+ * What is made of the readings of a window.
+ */
+export type Aggregate = "mean" | "min" | "max" | "sum" | "count";
+/**
+ * A day of the week, in the city's time.
+ */
+export type Weekday = "mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun";
+/**
+ * Whose series is derived.
+ */
+export type DerivedLevel = "district" | "city";
 /**
  * What became of it.
  */
@@ -154,11 +167,31 @@ export interface Actor {
   name: Name;
 }
 /**
+ * What would end the present tier: the measure on this side of the limit for so long, or so many readings in a row.
+ */
+export interface Clearing {
+  direction: Direction;
+  dwell_s: number | null;
+  /**
+   * None where the way down is a condition.
+   */
+  limit: number | null;
+  readings: number | null;
+}
+/**
  * Why this tier: the value that decided, the limit it met, and what the limit is taken from.
  */
 export interface Evidence {
   /**
-   * The value past which the present tier is left; None once cleared.
+   * What was subtracted, after the cap.
+   */
+  background: number | null;
+  /**
+   * All of what would clear the present tier; None once cleared.
+   */
+  clears: Clearing | null;
+  /**
+   * The value past which the present tier is left; None once cleared, and where the way down is a condition.
    */
   clears_at: number | null;
   direction: Direction;
@@ -167,28 +200,67 @@ export interface Evidence {
    */
   dwell_s: number | null;
   /**
-   * The limit of the tier that was entered or left.
+   * The limit of the tier that was entered or left; None where that is a condition.
    */
-  limit: number;
+  limit: number | null;
+  /**
+   * The kind of what was measured; `value` is the reading itself.
+   */
+  measure: string;
   metric: string;
   /**
-   * The id of the deciding observation.
+   * The id of the deciding observation, where one decided and rules still know it.
    */
-  observation: string;
+  observation: string | null;
+  /**
+   * Event time of the deciding sample.
+   */
   observed_at: string;
+  /**
+   * Of a condition: its comparisons.
+   */
+  parts: Part[];
   period_s: number;
   /**
    * How many readings in a row were asked for, where the dwell counts readings.
    */
   readings: number | null;
   /**
-   * When ingest took the deciding observation.
+   * When ingest took the deciding observation, where one decided and rules still know it.
    */
-  received_at: string;
+  received_at: string | null;
+  /**
+   * Of a place: the sensors that agree, at most 100.
+   */
+  sensors: string[];
   standard: Name | string | null;
   statistic: Statistic;
   unit: string;
+  /**
+   * Of the measure: a rate, a mean, a count, seconds of silence.
+   */
   value: number;
+  /**
+   * Length in seconds of the window that was measured, up to `observed_at`.
+   */
+  window_s: number | null;
+}
+/**
+ * One comparison of a condition, as it stood when the tier was decided.
+ */
+export interface Part {
+  direction: Direction;
+  holds: boolean | null;
+  limit: number;
+  /**
+   * `main`, or the name that the rule gives it.
+   */
+  measure: string;
+  metric: string;
+  /**
+   * None while unknown.
+   */
+  value: number | null;
 }
 /**
  * A region as pages show it.
@@ -266,24 +338,38 @@ export interface Warning {
    */
   id: string;
   meaning: number;
+  merged_into: string | null;
   origin: Origin;
   peak: Tier;
   rev: number;
   rule: string;
   rule_name: Name;
   rule_version: number;
-  sensor: string;
-  sensor_name: Name;
+  /**
+   * None where it is of a place: several sensors, a district, the city.
+   */
+  sensor: string | null;
+  sensor_name: Name1;
   state: WarningState;
+  /**
+   * The sensor's street; of a warning of a district or the city, that region.
+   */
   street: string;
   /**
-   * `<sensor>/<metric>`, with `/<statistic>.<period>s` where it is not an instant and `@<origin>` where it is not real.
+   * `<sensor or place>/<metric>`, with `/<statistic>.<period>s` where it is not an instant and `@<origin>` where it is not real.
    */
   subject: string;
   /**
    * A tier; compare by `gravity`, 1 (blue) to 4 (red).
    */
   tier: "blue" | "yellow" | "orange" | "red";
+}
+/**
+ * A name in the two languages of the interface.
+ */
+export interface Name1 {
+  en: string;
+  zh: string;
 }
 /**
  * All that was done of a warning, at one revision; a consumer ignores a `rev` that is not newer than the one it has.
@@ -398,8 +484,16 @@ export interface SignIn {
  * A department that publishes events.
  */
 export interface Department {
+  /**
+   * Its code in GB/T 4657, for the identifiers of warnings; 000 where it has none.
+   */
+  agency: string;
   id: string;
   name: Name;
+  /**
+   * Of its part that warns, as the department numbers them.
+   */
+  unit: string;
 }
 /**
  * What the user may do somewhere; the server decides again each time.
@@ -452,12 +546,160 @@ export interface RegionMap {
   type: "FeatureCollection";
 }
 /**
+ * Seconds since the sensor was heard, counting only time in which its adapter was listening.
+ *
+ * Heard is a value of the metric with any flag but `fault` and `no_signal`, of any statistic and origin. When the adapter was away
+ * for over 5 s, the count begins again. Decided by ticks; late data revise nothing of it.
+ */
+export interface Absence {
+  kind: "absence";
+}
+/**
+ * How many sensors of one place are past `past` by their newest reading not older than `within`.
+ */
+export interface Agreement {
+  kind: "agreement";
+  past: Limits | number;
+  /**
+   * Which sensors stand together: those of a street, or those of a street that have the same value of `attribute:<name>`.
+   */
+  place: "street" | string;
+  within: string;
+}
+/**
+ * A limit with other limits for some sensors or times: the first case that holds, else `default`.
+ */
+export interface Limits {
+  /**
+   * @maxItems 32
+   */
+  cases: Case[];
+  default: number;
+}
+/**
+ * Where another limit holds; all that is given must be so.
+ */
+export interface Case {
+  /**
+   * The sensor's attributes, such as `phase: [digging, foundation]`: each has one of the values.
+   */
+  attributes: {
+    [k: string]: string[];
+  } | null;
+  /**
+   * A calendar: holidays, an examination's days.
+   */
+  dates: [Dates, ...Dates[]] | null;
+  /**
+   * `22:00-06:00`: from the first minute up to the second, which is not in it; over midnight where the second is earlier.
+   */
+  hours: string | null;
+  limit: number;
+  weekdays: [Weekday, ...Weekday[]] | null;
+}
+/**
+ * Days from `first` to `last`, both counted, in the city's time.
+ */
+export interface Dates {
+  first: string;
+  last: string;
+}
+/**
+ * And: false if one is false, else unknown if one is unknown.
+ */
+export interface All {
+  /**
+   * @minItems 1
+   * @maxItems 16
+   */
+  all: [All | Either | Not | Compare, ...(All | Either | Not | Compare)[]];
+}
+/**
+ * Or: true if one is true, else unknown if one is unknown.
+ */
+export interface Either {
+  /**
+   * @minItems 1
+   * @maxItems 16
+   */
+  any: [All | Either | Not | Compare, ...(All | Either | Not | Compare)[]];
+}
+/**
+ * Not: unknown of what is unknown.
+ */
+export interface Not {
+  not: All | Either | Not | Compare;
+}
+/**
+ * A measure is at its limit or past it. Unknown while the measure has no value, or one that is older than its `fresh`.
+ */
+export interface Compare {
+  above: Limits | number | null;
+  below: Limits | number | null;
+  measure: string;
+}
+/**
+ * Another measure of the same sensor, for conditions.
+ */
+export interface Also {
+  /**
+   * How long its newest value stands when no new one comes; left out, as the rule's.
+   */
+  fresh: string | null;
+  measure: Value | Rate | Window;
+  metric: string;
+  /**
+   * Left out: 0 for instants, else that of the rule's own series.
+   */
+  period: string | null;
+  /**
+   * What a value is of the time between start and end; of an instant, start and end are the same.
+   */
+  statistic: "instant" | "mean" | "min" | "max" | "sum";
+}
+/**
+ * The reading itself: one sample each.
+ */
+export interface Value {
+  kind: "value";
+}
+/**
+ * How fast the value changes: (this reading − the earliest one within `over` before it) / the time between, in units per `per`.
+ *
+ * No sample where less than half of `over` lies between them.
+ */
+export interface Rate {
+  kind: "rate";
+  over: string;
+  per: string;
+}
+/**
+ * An aggregate of the readings with `t - length < end <= t`.
+ *
+ * Sliding without `every`: a sample at each reading's end. With `every` a sample at each multiple of it since midnight of the city's
+ * time, decided by a tick a grace later: `every` = `length` tumbles, a shorter one hops.
+ */
+export interface Window {
+  aggregate: Aggregate;
+  /**
+   * Readings without which there is no sample. 0 makes sense for counts on a grid only.
+   */
+  at_least: number;
+  every: string | null;
+  kind: "window";
+  length: string;
+}
+/**
  * Which series a rule watches; what is left out matches all.
  */
 export interface Applies {
   department: string | null;
   domain: Domain | null;
   metric: string;
+  /**
+   * Of the series, from start to end; left out, all that the statistic has.
+   */
+  period: string | null;
   /**
    * Regions at any level; a sensor is in a region when its street is, or lies below it.
    */
@@ -478,6 +720,47 @@ export interface Applies {
   tags: string[];
 }
 /**
+ * A sensor's mean of a window less the mean of its region's background in the same window, which counts at most `cap`.
+ */
+export interface Background {
+  /**
+   * Sensors of the background without which there is no sample.
+   */
+  at_least: number;
+  cap: number | null;
+  kind: "background";
+  length: string;
+  level: DerivedLevel;
+  /**
+   * Tags of the sensors that make the background; without them it is made by all that the rule watches.
+   *
+   * @maxItems 64
+   */
+  stations: string[];
+}
+/**
+ * How many readings of the city's day so far are past `over`; 0 again at midnight.
+ */
+export interface Exceedances {
+  kind: "exceedances";
+  over: Limits | number;
+}
+/**
+ * The same in the two languages of the interface.
+ */
+export interface Explanation {
+  en: string;
+  zh: string;
+}
+/**
+ * A guard: when a warning begins for the `begins`-th time within `within`, it stays open until it has been calm for `hold`.
+ */
+export interface Flapping {
+  begins: number;
+  hold: string;
+  within: string;
+}
+/**
  * One value of a series.
  */
 export interface Point {
@@ -487,34 +770,48 @@ export interface Point {
   value: number;
 }
 /**
- * One tier: its way up, and its way down (a limit on the good side of the way up's: the hysteresis).
- */
-export interface Step {
-  down: Way;
-  up: Way;
-}
-/**
- * When a tier changes: the value is past `limit` for `readings` readings in a row, or for the time `for`.
+ * A series of a whole region: an aggregate over its sensors' readings of each window of `length`. The warning is the region's.
  *
- * With both left out the first such reading decides, on its arrival. A dwell in time is decided by ticks, after a grace for late data.
+ * `mean` is the mean of the sensors' means, so that a chatty sensor counts no more than another; `count` counts sensors.
  */
-export interface Way {
-  for: string | null;
-  limit: number;
-  readings: number;
+export interface Regional {
+  aggregate: Aggregate;
+  /**
+   * Sensors without which there is no sample.
+   */
+  at_least: number;
+  kind: "regional";
+  length: string;
+  level: DerivedLevel;
 }
 /**
- * A rule of kind `threshold`: a limit in up to four tiers.
+ * A rule: whom it watches, what it measures, and four tiers at most.
  */
-export interface Threshold {
+export interface Rule {
+  /**
+   * Further measures by name, for conditions (`when`).
+   */
+  also: {
+    [k: string]: Also;
+  };
   applies: Applies;
   direction: Direction;
   /**
    * A rule that is not enabled closes its open warnings and raises none.
    */
   enabled: boolean;
+  flapping: Flapping | null;
+  /**
+   * How long a reading stands when no new one comes: a run past a limit with a longer gap in it begins anew, and a dwell in time does not
+   * end on an older reading. Left out: ten minutes, or three periods of the series, whichever is longer.
+   */
+  fresh: string | null;
   id: string;
-  kind: string;
+  /**
+   * As version 0.2 had it; `measure` says what kind a rule is.
+   */
+  kind: "threshold";
+  measure: Value | Rate | Window | Exceedances | Absence | Agreement | Regional | Background;
   name: Name;
   /**
    * Where the limits come from, with the clause.
@@ -523,6 +820,13 @@ export interface Threshold {
   tiers: {
     [k: string]: Step;
   };
+  /**
+   * IANA name of the city's time: hours, weekdays, dates, days and grids are in it.
+   */
+  timezone: string;
+  /**
+   * Of the measure and its limits: a rate's is one per time, an absence's is `s`, a count's is `1`.
+   */
   unit: string;
   /**
    * Raise it with every change; an older or equal version is not taken.
@@ -530,13 +834,38 @@ export interface Threshold {
   version: number;
 }
 /**
+ * One tier: its way up, and its way down (a limit on the good side of the way up's: the hysteresis).
+ */
+export interface Step {
+  down: Way;
+  up: Way;
+}
+/**
+ * When a tier changes: its condition holds for `readings` samples in a row, or for the time `for`.
+ *
+ * The condition is `limit` (the rule's measure at it or past it, on the bad side for the way up, on the good side for the way down)
+ * or `when`. With both dwells left out the first such sample decides, on its arrival. A dwell in time is decided by ticks, after a
+ * grace for late data.
+ */
+export interface Way {
+  for: string | null;
+  limit: Limits | number | null;
+  readings: number;
+  when: All | Either | Not | Compare | null;
+}
+/**
  * One warning from its beginning: its revisions, the values around it, and the rule by which it was raised as far as that is still in force.
  */
 export interface WarningStory {
+  explanation: Explanation1;
+  /**
+   * Of the warning, by GB/T 35965.1-2018 (`schemas.identifier`).
+   */
+  identifier: string;
   metric: string;
   period_s: number;
   /**
-   * Of the deciding series, from before the beginning until after the end; of a long warning only around its beginning, its decision and
+   * Of the deciding series, none of a place's warning; from before the beginning until after the end; of a long warning only around its beginning, its decision and
    * its end.
    */
   points: Point[];
@@ -544,13 +873,23 @@ export interface WarningStory {
    * The oldest first.
    */
   revisions: Warning[];
-  rule: Threshold | null;
+  rule: Rule | null;
   statistic: Statistic;
   /**
    * There are more than `points` has: of many the lowest and highest of each part are kept.
    */
   thinned: boolean;
+  /**
+   * Of the points; what the rule measured of them may have another, which its evidence says.
+   */
   unit: string;
+}
+/**
+ * Of its newest revision, in a sentence or two.
+ */
+export interface Explanation1 {
+  en: string;
+  zh: string;
 }
 /**
  * A user as administrators see them.

@@ -25,13 +25,13 @@ export function value(seconds: number, number: number, of = "p1"): LiveValue {
 
 export function warning(id: string, rev: number, tier: Tier = "yellow", state: Warning["state"] = "open", street = "s"): Warning {
   const evidence = {
-    metric: "flow", value: 6.5, unit: "L/s", limit: 8, direction: "below", readings: 3, dwell_s: null, statistic: "instant", period_s: 0,
-    standard: null, clears_at: 10, observation: "r", observed_at: at(rev), received_at: at(rev),
-  } as const;
+    metric: "flow", measure: "value", value: 6.5, unit: "L/s", limit: 8, direction: "below", readings: 3, dwell_s: null, statistic: "instant", period_s: 0,
+    window_s: null, standard: null, clears_at: 10, clears: { limit: 10, direction: "above", readings: 1, dwell_s: null }, parts: [], sensors: [], background: null, observation: "r", observed_at: at(rev), received_at: at(rev),
+  } satisfies Warning["evidence"];
   return {
     id, rev, rule: "r", rule_version: 1, meaning: 1, rule_name: { zh: "规则", en: "Rule" }, subject: "p1/flow", sensor: "p1", sensor_name: { zh: "一号", en: "p1" },
     street, domain: "water", department: "water", state, tier, peak: tier, change: rev === 1 ? "opened" : "raised", began_at: at(0), changed_at: at(rev),
-    cleared_at: state === "open" ? null : at(rev), origin: "real", evidence,
+    cleared_at: state === "open" ? null : at(rev), merged_into: null, origin: "real", evidence,
   };
 }
 

@@ -1,0 +1,286 @@
+"""State written down in pages: sensors and places by crc32 of their key, and a head. Copy on write, so that a snapshot is of one record.
+
+A page is one MessagePack value. Raise `services.rules.domain.state.VERSION` with every change of shape.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+
+from schemas.warning import Warning  # noqa: A004 - the field's own word
+from services.rules.domain.episodes import OPEN_END, Episode, Life
+from services.rules.domain.ladder import Flip, Run
+from services.rules.domain.revision import Evidence
+from services.rules.domain.ring import Ring
+from services.rules.domain.state import Clock, Place, Sensor, Series, Silence, Stretch, Tracker
+
+if TYPE_CHECKING:
+    from services.rules.domain.step import Partition
+
+PAGES = 1_024
+"""The head, and what keys are spread over: a page of 50,000 sensors' partition holds 50."""
+HEAD = 0
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+_evidence_encoder = msgspec.msgpack.Encoder().encode
+_evidence = msgspec.msgpack.Decoder(Evidence).decode
+
+
+def evidence(warning: Warning) -> Evidence:
+    """Return a warning's evidence as the engine keeps it."""
+    return msgspec.json.decode(warning.evidence.model_dump_json(), type=Evidence)
+
+
+class Pages:
+    """Which pages have changed, and the snapshot under way."""
+
+    def __init__(self, partition: Partition) -> None:
+        self._partition = partition
+        self._changed = bytearray(PAGES)
+        self._pending = bytearray(PAGES)
+        self._next = PAGES
+        self._early: list[tuple[int, bytes]] = []
+        self._held: list[dict[str, Sensor | Place]] = [{} for _ in range(PAGES)]
+
+    def add(self, one: Sensor | Place) -> None:
+        """Put a sensor or place on its page."""
+        self._held[one.page][_name(one)] = one
+
+    def remove(self, one: Sensor | Place) -> None:
+        """Take a place off its page."""
+        self._held[one.page].pop(_name(one), None)
+
+    def touch(self, page: int) -> None:
+        """Say that a page is about to change; what a snapshot still needs of it is written first."""
+        self._changed[page] = 1
+        if self._pending[page]:
+            self._write(page)
+
+    def begin(self) -> None:
+        """Begin a snapshot of all that has changed since the last one."""
+        assert not self.under_way  # noqa: S101 - one at a time
+        self._pending, self._changed = self._changed, bytearray(PAGES)
+        self._pending[HEAD] = 1
+        self._next = 0
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a snapshot is not complete, or not all of it handed out."""
+        return self._next < PAGES or bool(self._early)
+
+    def take(self, at_most_bytes: int) -> list[tuple[int, bytes]]:
+        """Return some pages of the snapshot."""
+        taken, self._early = self._early, []
+        size = sum(len(body) for _, body in taken)
+        while self._next < PAGES and (size < at_most_bytes or not taken):
+            page, self._next = self._next, self._next + 1
+            if self._pending[page]:
+                self._write(page)
+                taken += self._early
+                size += sum(len(body) for _, body in self._early)
+                self._early = []
+        return taken
+
+    def _write(self, page: int) -> None:
+        self._pending[page] = 0
+        body = (
+            _head(self._partition)
+            if page == HEAD
+            else [_sensor(one) if isinstance(one, Sensor) else _place(one) for one in self._held[page].values()]
+        )
+        self._early.append((page, _encode(body)))
+
+
+def _name(one: Sensor | Place) -> str:
+    return f"s{one.id}" if isinstance(one, Sensor) else f"p{one.key}"
+
+
+def _head(partition: Partition) -> Any:
+    clocks = {name: (clock.listened, clock.resumed, clock.last, clock.reported) for name, clock in partition.listening.clocks.items()}
+    return (partition.now, partition.bodies, clocks)
+
+
+def _sensor(one: Sensor) -> Any:
+    facts = (
+        one.version,
+        one.street,
+        one.department,
+        one.domain,
+        one.adapter,
+        one.name,
+        one.path,
+        one.names,
+        list(one.tags),
+        one.attributes,
+        list(one.metrics),
+    )
+    silences = {rule: (silence.metric, silence.heard, silence.origin, _tracker(silence.tracker)) for rule, silence in (one.silences or {}).items()}
+    return ("s", one.id, facts, [_series(series) for series in one.series.values()], silences, one.places)
+
+
+def _series(one: Series) -> Any:
+    trackers = {rule: _tracker(tracker) for rule, tracker in one.trackers.items()}
+    return (one.key, one.metric, one.statistic, one.period_s, one.origin, one.newest, one.base, one.closed, _ring(one), trackers)
+
+
+def _place(one: Place) -> Any:
+    facts = (one.street, one.name, one.metric, one.statistic, one.period_s, one.origin, one.domain, one.department, one.newest)
+    return ("p", one.key, facts, None if one.tracker is None else _tracker(one.tracker), list(one.members))
+
+
+def _ring(one: Ring) -> Any:
+    if isinstance(one.values, list):
+        return (one.ends.tobytes(), one.values)
+    return (one.ends.tobytes(), one.values.tobytes())
+
+
+def _tracker(one: Tracker) -> Any:
+    if one.life is None and one.stretches is None and one.samples is None and one.runs is None and not one.mask:
+        return (one.meaning, one.birth, one.floor, one.reached, one.seen)
+    samples = None if one.samples is None else _ring(one.samples)
+    leaves = None if one.leaves is None else {name: _ring(ring) for name, ring in one.leaves.items()}
+    stretches = None if one.stretches is None else [(each.begin, each.end, each.mask, _runs(each.runs), each.flips) for each in one.stretches]
+    more = (one.mask, _runs(one.runs), samples, leaves, stretches, _life(one.life), one.kept, one.first, one.grid)
+    return (one.meaning, one.birth, one.floor, one.reached, one.seen, *more)
+
+
+def _runs(runs: dict[int, Run] | None) -> Any:
+    return None if runs is None else {gravity: (run.since, run.count, run.last, run.waiting) for gravity, run in runs.items()}
+
+
+def _life(life: Life | None) -> Any:
+    if life is None:
+        return None
+    told = [
+        (one.id.bytes, one.opened, one.began, one.rev, one.steps, one.flips, one.peak, one.settled_peak, one.gone, _evidence_encoder(one.evidence))
+        for one in life.told
+    ]
+    return (life.base, life.flips, told, life.settled, life.after, life.held)
+
+
+class Store:
+    """Reads pages into an empty partition."""
+
+    def __init__(self, partition: Partition) -> None:
+        self._partition = partition
+        self._same: dict[Any, Any] = partition.shared
+
+    def read(self, page: int, body: bytes) -> None:
+        """Read one page."""
+        content = _decode(body)
+        if page == HEAD:
+            self._head(content)
+            return
+        for one in content:
+            if one[0] == "s":
+                self._sensor(page, *one[1:])
+            else:
+                self._place(page, *one[1:])
+
+    def _keep(self, value: Any) -> Any:
+        return self._same.setdefault(value, value)
+
+    def _head(self, content: Any) -> None:
+        partition = self._partition
+        partition.now, partition.bodies, clocks = content
+        for name, (listened, resumed, last, reported) in clocks.items():
+            clock = partition.listening.clocks[name] = Clock()
+            clock.listened, clock.resumed, clock.last, clock.reported = listened, resumed, last, reported
+
+    def _sensor(self, page: int, id_: str, facts: Any, series: Any, silences: Any, places: Any) -> None:
+        one = self._partition.sensors[id_] = Sensor(id_)
+        one.page = page
+        one.version, street, department, domain, adapter, one.name, path, names, tags, one.attributes, metrics = facts
+        one.street, one.department, one.domain, one.adapter = (self._keep(text) for text in (street, department, domain, adapter))
+        one.path, one.tags, one.metrics = self._keep(tuple(path)), self._keep(frozenset(tags)), self._keep(frozenset(metrics))
+        key = ("names", *path, *(text for name in names for text in name.values()))
+        one.names = self._same.setdefault(key, tuple(names))
+        one.places = places
+        for each in series:
+            self._series(one, each)
+        for rule, (metric, heard, origin, tracker) in silences.items():
+            one.silences = one.silences or {}
+            silence = one.silences[rule] = Silence(one, metric, _read_tracker(rule, tracker), heard)
+            silence.origin = origin
+        self._partition.pages.add(one)
+
+    def _series(self, sensor: Sensor, content: Any) -> None:
+        key, metric, statistic, period_s, origin, newest, base, closed, ring, trackers = content
+        one = sensor.series[self._keep(key)] = Series(
+            sensor, self._keep(key), self._keep(metric), self._keep(statistic), period_s, self._keep(origin)
+        )
+        one.newest, one.base, one.closed = newest, base, closed
+        one.ends.frombytes(ring[0])
+        one.values.frombytes(ring[1])
+        one.trackers = {self._keep(rule): _read_tracker(self._keep(rule), tracker) for rule, tracker in trackers.items()}
+
+    def _place(self, page: int, key: str, facts: Any, tracker: Any, members: Any) -> None:
+        street, name, *rest = facts
+        one = self._partition.places[key] = Place(key, street, name, page)
+        one.metric, one.statistic, one.period_s, one.origin, one.domain, one.department, one.newest = rest
+        one.tracker = None if tracker is None else _read_tracker(key.partition("\n")[0], tracker)
+        one.members = dict.fromkeys(members)  # type: ignore[assignment] # found once all sensors are there
+        self._partition.pages.add(one)
+
+
+def _read_ring(content: Any, *, tuples: bool = False) -> Ring:
+    ends, values = array("q"), content[1]
+    ends.frombytes(content[0])
+    if isinstance(values, bytes):
+        numbers = array("d")
+        numbers.frombytes(values)
+        return Ring(ends, numbers)
+    return Ring(ends, [tuple(value) if tuples else value for value in values])
+
+
+def _read_tracker(rule: str, content: Any) -> Tracker:
+    meaning, birth, floor, reached, seen, *more = content
+    one = Tracker(rule, meaning, birth)
+    one.floor, one.reached, one.seen = floor, reached, seen
+    if more:
+        one.mask, runs, samples, leaves, stretches, life, kept, one.first, one.grid = more
+        one.runs = _read_runs(runs)
+        one.samples = None if samples is None else _read_ring(samples, tuples=True)
+        one.leaves = None if leaves is None else {name: _read_ring(ring) for name, ring in leaves.items()}
+        one.life = _read_life(life)
+        one.kept = None if kept is None else [(end, _value(value)) for end, value in kept]
+        if stretches is not None:
+            one.stretches = [Stretch(begin, end, mask, _read_runs(of), _read_flips(flips)) for begin, end, mask, of, flips in stretches]
+    return one
+
+
+def _value(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _read_runs(runs: Any) -> dict[int, Run] | None:
+    if runs is None:
+        return None
+    return {gravity: Run(since, of, (last[0], _value(last[1])), waiting) for gravity, (since, of, last, waiting) in runs.items()}
+
+
+def _read_flips(flips: Any) -> list[Flip] | None:
+    return None if flips is None else [Flip(at, gravity, on, end, _value(value)) for at, gravity, on, end, value in flips]
+
+
+def _read_flip(content: Any) -> Flip | None:
+    return None if content is None else Flip(*content[:4], _value(content[4]))
+
+
+def _read_life(content: Any) -> Life | None:
+    if content is None:
+        return None
+    base, flips, told, settled, after, held = content
+    life = Life(base, _read_flips(flips) or [], [], settled, after, held)
+    for id_, opened, began, rev, steps, decided, peak, settled_peak, gone, told_evidence in told:
+        of = None if told_evidence is None else _evidence(told_evidence) if told_evidence != b"\xc0" else None
+        life.told.append(Episode(UUID(bytes=id_), opened, began, rev, [(at, tier) for at, tier in steps], [_read_flip(flip) for flip in decided], peak, settled_peak, gone, of))
+    return life
+
+
+__all__ = ["HEAD", "OPEN_END", "PAGES", "Pages", "Store", "evidence"]

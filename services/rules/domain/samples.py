@@ -1,0 +1,117 @@
+"""Samples made anew after readings have changed. Every function returns the end of the first sample that is another now, None for none."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+
+from services.rules.domain.episodes import OPEN_END
+from services.rules.domain.kinds.base import Kind
+from services.rules.domain.ladder import NEVER
+from services.rules.domain.plan import Sample
+from services.rules.domain.ring import Ring
+from services.rules.domain.state import Tracker
+
+
+def at_reading(kind: Kind, readings: Ring, tracker: Tracker, end: int, horizon: int) -> int | None:
+    """Make the samples anew that depend on the reading of this end."""
+    samples = tracker.samples
+    assert samples is not None  # noqa: S101 - kinds have their own
+    first, last = max(end, tracker.floor + 1), kind.reaches(end)
+    if kind.gridded and end < tracker.first:
+        if tracker.first != OPEN_END:
+            last = max(last, tracker.first)
+        tracker.first = end
+    made: list[tuple[int, Sample]] = []
+    if kind.at_readings:
+        for at in range(bisect_left(readings.ends, first), bisect_right(readings.ends, last)):
+            if (number := kind.number(readings, at, tracker.birth)) is not None:
+                made.append((readings.ends[at], number))
+    if kind.gridded and tracker.grid > NEVER:
+        made += _grid(kind, readings, tracker, first - 1, min(last, tracker.grid))
+        made.sort()
+    changed = _replace(samples, first, last, made)
+    new = at_tick(kind, readings, tracker, horizon) if kind.gridded else []
+    return changed if not new else new[0][0] if changed is None else min(changed, new[0][0])
+
+
+def _grid(kind: Kind, readings: Ring, tracker: Tracker, after: int, until: int) -> list[tuple[int, Sample]]:
+    made: list[tuple[int, Sample]] = []
+    grid = kind.next_grid(max(after, tracker.first)) if tracker.first < OPEN_END else OPEN_END
+    while grid <= until:
+        if (number := kind.grid_number(readings, grid, tracker.birth)) is not None:
+            made.append((grid, number))
+        grid = kind.next_grid(grid)
+    return made
+
+
+def at_tick(kind: Kind, readings: Ring, tracker: Tracker, horizon: int) -> list[tuple[int, Sample]]:
+    """Make the samples at grid times that the horizon has come to; returns them."""
+    if tracker.first == OPEN_END or horizon <= tracker.grid:
+        return []
+    assert tracker.samples is not None  # noqa: S101 - kinds have their own
+    made = _grid(kind, readings, tracker, max(tracker.grid, tracker.floor), horizon)
+    tracker.grid = horizon
+    for end, number in made:
+        tracker.samples.put(end, number)
+    return made
+
+
+def next_grid(kind: Kind, tracker: Tracker) -> int:
+    """Return the next grid time to be looked at; `OPEN_END` before the first reading."""
+    return OPEN_END if tracker.first == OPEN_END else kind.next_grid(max(tracker.grid, tracker.first, tracker.floor))
+
+
+def of_leaf(kind: Kind, readings: Ring, ring: Ring, end: int) -> None:
+    """Make the samples of one measure of a condition anew."""
+    for at in readings.places(end, kind.reaches(end)):
+        number = kind.number(readings, at, NEVER)
+        if number is None:
+            ring.remove(readings.ends[at])
+        else:
+            ring.put(readings.ends[at], number)
+
+
+def of_several(columns: Sequence[tuple[Ring, int]], tracker: Tracker, end: int) -> int | None:
+    """Make a condition's samples anew from an end on: each measure's newest number, which stands for its `fresh`; (ring, fresh) of each."""
+    samples = tracker.samples
+    assert samples is not None  # noqa: S101 - conditions have their own
+    first = max(end, tracker.floor + 1)
+    ends = sorted({one for ring, _ in columns for one in ring.ends[bisect_left(ring.ends, first) :]})
+    made = [(one, tuple(ring.latest(one, one - fresh - 1) for ring, fresh in columns)) for one in ends]
+    return _replace(samples, first, OPEN_END, made)
+
+
+def of_place(members: Iterable[Ring], past: Callable[[int, float], bool], within: int, tracker: Tracker, end: int) -> int | None:
+    """Make a place's samples anew: how many of its members are past their limit by their newest reading not older than `within`."""
+    samples = tracker.samples
+    assert samples is not None  # noqa: S101 - places have their own
+    first, last = max(end, tracker.floor + 1), end + within - 1
+    rings = list(members)
+    ends = sorted({one for ring in rings for one in ring.ends[bisect_left(ring.ends, first) : bisect_right(ring.ends, last)]})
+    made = [(one, float(sum(agrees(ring, past, within, one) for ring in rings))) for one in ends]
+    return _replace(samples, first, last, made)
+
+
+def agrees(ring: Ring, past: Callable[[int, float], bool], within: int, at: int) -> bool:
+    """Say whether a member is past its limit at a time."""
+    value = ring.latest(at, at - within)
+    return value is not None and past(at, value)
+
+
+def _replace(samples: Ring, first: int, last: int, made: list[tuple[int, Sample]]) -> int | None:
+    low, high = bisect_left(samples.ends, first), bisect_right(samples.ends, last)
+    if low == len(samples.ends):
+        for end, number in made:
+            samples.put(end, number)
+        return made[0][0] if made else None
+    before = list(zip(samples.ends[low:high], samples.values[low:high], strict=True))
+    if before == made:
+        return None
+    same = next((at for at, (old, new) in enumerate(zip(before, made, strict=False)) if old != new), min(len(before), len(made)))
+    changed = min(rows[same][0] for rows in (before, made) if same < len(rows))
+    tail = list(zip(samples.ends[high:], samples.values[high:], strict=True))
+    samples.drop(first)
+    for end, number in (*made, *tail):
+        samples.put(end, number)
+    return changed
