@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas import action, audit, command, control, health, live, notification, observation, rejected, report, rest, rule, sensor, warning
+from schemas import action, audit, command, control, health, live, notification, observation, rejected, report, rest, rule, rule_test, sensor, warning
 
 MODELS: dict[str, Any] = {
     "action.WarningActions": action.WarningActions,
@@ -39,6 +39,7 @@ MODELS: dict[str, Any] = {
     "rest.UserChange": rest.UserChange,
     "rest.WarningStory": rest.WarningStory,
     "rule.Rule": rule.Rule,
+    "rule_test.RuleTests": rule_test.RuleTests,
     "sensor.Sensor": sensor.Sensor,
     "warning.Warning": warning.Warning,
 }

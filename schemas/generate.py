@@ -30,9 +30,31 @@ class _Closed(GenerateJsonSchema):
         return {**closed, "additionalProperties": False} if "patternProperties" in closed else closed
 
 
+class _Written(_Closed):
+    """Of what people write in YAML: lengths of time may be seconds, and what is given twice in a set is there once."""
+
+    def timedelta_schema(self, schema: core_schema.TimedeltaSchema) -> JsonSchemaValue:
+        return {"anyOf": [super().timedelta_schema(schema), {"type": "number"}]}
+
+    def set_schema(self, schema: core_schema.SetSchema) -> JsonSchemaValue:
+        return _without(super().set_schema(schema), "uniqueItems")
+
+    def frozenset_schema(self, schema: core_schema.FrozenSetSchema) -> JsonSchemaValue:
+        return _without(super().frozenset_schema(schema), "uniqueItems")
+
+
+def _without(schema: JsonSchemaValue, key: str) -> JsonSchemaValue:
+    return {name: value for name, value in schema.items() if name != key}
+
+
+WRITTEN = frozenset({"rule.Rule", "rule_test.RuleTests"})
+"""Files that people write."""
+
+
 def schema_of(name: str) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a model by its name in the catalogue."""
-    return {"$schema": DIALECT, "$id": f"urn:tongguan:schema:{name}", **TypeAdapter(MODELS[name]).json_schema(schema_generator=_Closed)}
+    generator = _Written if name in WRITTEN else _Closed
+    return {"$schema": DIALECT, "$id": f"urn:tongguan:schema:{name}", **TypeAdapter(MODELS[name]).json_schema(schema_generator=generator)}
 
 
 def rendered() -> dict[str, str]:

@@ -98,12 +98,11 @@ class Point(Frozen):
 
 
 class WarningStory(Frozen):
-    """One warning from its beginning: its revisions, the values around it, and the rule by which it was raised as far as that is still in force."""
+    """One warning from its beginning: its revisions, the newest explained, the values around it, and its rule as far as that is still in force."""
 
     identifier: Text
     """Of the warning, by GB/T 35965.1-2018 (`schemas.identifier`)."""
     explanation: Explanation
-    """Of its newest revision, in a sentence or two."""
     revisions: tuple[Warning, ...]
     """The oldest first."""
     metric: Code
@@ -112,8 +111,8 @@ class WarningStory(Frozen):
     unit: Text
     """Of the points; what the rule measured of them may have another, which its evidence says."""
     points: tuple[Point, ...]
-    """Of the deciding series, none of a place's warning; from before the beginning until after the end; of a long warning only around its beginning, its decision and
-    its end."""
+    """Of the deciding series, none of a place's warning; from before the beginning until after the end; of a long warning only around its
+    beginning, its decision and its end."""
     thinned: bool
     """There are more than `points` has: of many the lowest and highest of each part are kept."""
     rule: Rule | None

@@ -15,6 +15,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from schemas import wire
+from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.kit import database, logs, outbox
 from services.kit.clock import Clock
 from services.kit.consumer import Batches
@@ -30,6 +31,8 @@ _log = logs.get(__name__)
 
 BREATH = 1_000
 """After so many records of a poll other tasks have their turn: heartbeats, the relay, what is written down."""
+SENT_AGAIN = 25 * 3_600_000_000
+"""Within so long, in microseconds, ingest sends every sensor and rule again: daily, and some time for it."""
 SETTLE_S = 60.0
 """How often what has come to stay is taken out of the garbage collector's sight."""
 
@@ -41,8 +44,8 @@ class Replayed:
     revision of each episode that is open now, or was told as open, is given out: where it was told, its (id, rev) is there.
     """
 
-    def __init__(self, told_open: frozenset[UUID]) -> None:
-        self._told_open = told_open
+    def __init__(self, told_open: Sequence[Warning]) -> None:
+        self._told_open = frozenset(one.id for one in told_open)
         self._newest: dict[UUID, Revision] = {}
 
     def add(self, outputs: Iterable[Output]) -> None:
@@ -84,7 +87,21 @@ class Mine(Owned):
 
     def __init__(self, tp: TopicPartition, taken: Taken, written_at: float) -> None:
         super().__init__(tp, taken.claim, taken.partition, taken.next_offset, written_at)
-        self.replayed = Replayed(taken.adopted) if taken.adopted is not None and taken.claim.next_offset else None
+        self.told_open = taken.told_open
+        """Not None: the first record decides which of these are taken over."""
+        self.replayed = Replayed(taken.told_open) if taken.told_open is not None and taken.claim.next_offset else None
+
+    def adopt(self, first: ConsumerRecord) -> None:
+        """Take over open episodes whose beginning the log no longer has; the others it computes again, exactly as they were.
+
+        A log from which retention has taken records tells of a sensor or rule within a day, when ingest sends it again.
+        """
+        told, self.told_open = self.told_open or (), None
+        if not self.claim.next_offset:  # no commit on this topic yet: they are of one that is gone
+            self.partition.adopt(told)
+        elif first.offset:
+            complete = first.timestamp * 1000 + SENT_AGAIN
+            self.partition.adopt([one for one in told if wire.to_micros(one.began_at) < complete])
 
 
 class RulesWorker:
@@ -150,6 +167,8 @@ class RulesWorker:
     def _step(self, mine: Mine, records: Sequence[ConsumerRecord], effects: Effects) -> None:
         """Step through some records; outputs of those below the committed offset are known to be committed."""
         committed = mine.claim.next_offset
+        if mine.told_open is not None:
+            mine.adopt(records[0])
         if mine.position < committed:
             split = sum(record.offset < committed for record in records)
             _judge(mine, records[:split], mine.replayed, self._reasons)

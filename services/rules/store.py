@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 import asyncpg
 from aiokafka import TopicPartition
@@ -40,8 +39,8 @@ class Taken:
     partition: Partition
     next_offset: int
     """Of the first record that the state has not seen; 0 without a snapshot."""
-    adopted: frozenset[UUID] | None
-    """Without a snapshot: the episodes that were told as open, which the state is to take over."""
+    told_open: Sequence[Warning] | None
+    """Without a snapshot: the newest revisions of the episodes that were told as open."""
 
 
 _SNAPSHOTS = """
@@ -148,10 +147,7 @@ class Store:
                 await self._forget(tp, claim, snapshot)
                 return Taken(claim, partition, next_offset, None)
         await self._forget(tp, claim, 0)
-        partition = Partition()
-        adopted = await self._open_episodes(tp)
-        partition.adopt(adopted)
-        return Taken(claim, partition, 0, frozenset(one.id for one in adopted))
+        return Taken(claim, Partition(), 0, await self._open_episodes(tp))
 
     async def _forget(self, tp: TopicPartition, claim: partitions.Claim, after: int) -> None:
         """Delete what is newer than the snapshot that serves: what could not be used, and what a predecessor did not finish.

@@ -177,6 +177,7 @@ class _Bench:
         self._plan = plan
         self._result: dict[str, Any] = {}
         self._reasons: dict[str, str] = {}
+        self._load = os.getloadavg()[0]
         self._ground: Ground
         self._city: Path
 
@@ -435,6 +436,7 @@ class _Bench:
             "reasons": self._reasons | missing,
             "conditions": {
                 "cores": os.cpu_count(),
+                "load_before": round(self._load, 2),
                 "machine": platform.machine(),
                 "n": plan.n,
                 "runs": plan.runs,

@@ -83,10 +83,10 @@ async def test_unknown_frame_and_new_words_are_borne(stage: Stage, open_page: Op
     async with open_page(stage.at()) as page:
         await loaded(page)
         stage.send_text(json.dumps({"type": "later", "server_time": stage.now().isoformat()}))
-        frame = json.loads(warning(1, stage.now()).model_dump_json()) | {"change": "retracted"}
+        frame = json.loads(warning(1, stage.now()).model_dump_json()) | {"change": "postponed"}
         delta = {"type": "delta", "server_time": stage.now().isoformat(), "position": "p", "warnings": [frame], "values": [], "sensors": []}
         stage.send_text(json.dumps(delta))
-        await expect(rows(page).locator(".change")).to_have_text("retracted")
+        await expect(rows(page).locator(".change")).to_have_text("postponed")
         assert len(stage.hellos) == 1
 
 

@@ -237,29 +237,29 @@ def compare(life: Life, now_are: Sequence[Present], identify: Identify, time: in
     own: dict[int, Episode] = {}
     """By the place of a present episode."""
     news: list[News] = []
-    lost: list[tuple[Episode, Episode | None, int]] = []
+    lost: list[tuple[Episode, Episode | None]] = []
     for episode in life.told:
         if episode.gone or episode.end <= life.settled:
             continue
         at = next((at for at, one in enumerate(now_are) if episode.began < one.end and one.began < episode.end), None)
         if at is None:
-            lost.append((episode, None, -1))
+            lost.append((episode, None))
         elif at in own:
-            lost.append((episode, own[at], at))
+            lost.append((episode, own[at]))
         else:
             own[at] = episode
+    for episode, into in lost:
+        episode.gone = True
+        episode.rev += 1
+        when = max(episode.steps[-1][0], time)
+        one_news = _news(episode, Change.RETRACTED if into is None else Change.MERGED, when, None)
+        news.append(one_news._replace(tier=0, into=None if into is None else into.id))
     for at, one in enumerate(now_are):
         known = own.get(at)
         if known is None:
             news += _begin(life, one, identify)
         else:
             news += _go_on(known, one)
-    for episode, into, _ in lost:
-        episode.gone = True
-        episode.rev += 1
-        when = max(episode.steps[-1][0], time)
-        one_news = _news(episode, Change.RETRACTED if into is None else Change.MERGED, when, None)
-        news.append(one_news._replace(tier=0, into=None if into is None else into.id))
     life.told.sort(key=lambda episode: (episode.began, episode.opened))
     return news
 
@@ -278,12 +278,14 @@ def close(life: Life, change: Change, time: int) -> News | None:
 
 
 def _begin(life: Life, one: Present, identify: Identify) -> list[News]:
+    taken = {episode.opened: episode for episode in life.told}
+    found = taken.get(one.began)
+    if found is not None and found.gone:
+        found.gone, found.began, found.steps, found.flips, found.peak = False, one.began, [], [], found.settled_peak
+        first = _step(found, one.steps[0], one.flips[0])._replace(change=Change.REOPENED)
+        return [first, *(_step(found, step, flip) for step, flip in zip(one.steps[1:], one.flips[1:], strict=True))]
     opened = max(one.began, life.after + 1)
-    while (found := next((episode for episode in life.told if episode.opened == opened), None)) is not None:
-        if found.gone:
-            found.gone, found.began, found.steps, found.flips, found.peak = False, one.began, [], [], found.settled_peak
-            first = _step(found, one.steps[0], one.flips[0])._replace(change=Change.REOPENED)
-            return [first, *(_step(found, step, flip) for step, flip in zip(one.steps[1:], one.flips[1:], strict=True))]
+    while opened in taken:
         opened += 1
     episode = Episode(identify(opened), opened, one.began)
     life.told.append(episode)

@@ -235,7 +235,7 @@ def _read_ring(content: Any, *, tuples: bool = False) -> Ring:
         numbers = array("d")
         numbers.frombytes(values)
         return Ring(ends, numbers)
-    return Ring(ends, [tuple(value) if tuples else value for value in values])
+    return Ring(ends, [_value(value) if tuples else value for value in values])
 
 
 def _read_tracker(rule: str, content: Any) -> Tracker:
@@ -255,7 +255,7 @@ def _read_tracker(rule: str, content: Any) -> Tracker:
 
 
 def _value(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(_value(one) for one in value) if isinstance(value, list) else value
 
 
 def _read_runs(runs: Any) -> dict[int, Run] | None:
@@ -269,7 +269,7 @@ def _read_flips(flips: Any) -> list[Flip] | None:
 
 
 def _read_flip(content: Any) -> Flip | None:
-    return None if content is None else Flip(*content[:4], _value(content[4]))
+    return None if content is None else Flip(content[0], content[1], content[2], content[3], _value(content[4]))
 
 
 def _read_life(content: Any) -> Life | None:
@@ -279,7 +279,20 @@ def _read_life(content: Any) -> Life | None:
     life = Life(base, _read_flips(flips) or [], [], settled, after, held)
     for id_, opened, began, rev, steps, decided, peak, settled_peak, gone, told_evidence in told:
         of = None if told_evidence is None else _evidence(told_evidence) if told_evidence != b"\xc0" else None
-        life.told.append(Episode(UUID(bytes=id_), opened, began, rev, [(at, tier) for at, tier in steps], [_read_flip(flip) for flip in decided], peak, settled_peak, gone, of))
+        life.told.append(
+            Episode(
+                UUID(bytes=id_),
+                opened,
+                began,
+                rev,
+                [(at, tier) for at, tier in steps],
+                [_read_flip(flip) for flip in decided],
+                peak,
+                settled_peak,
+                gone,
+                of,
+            )
+        )
     return life
 
 

@@ -14,7 +14,7 @@ from services.rules.domain.calendar import local
 
 Truth = bool | None
 Sample = Any
-"""A number; of a rule with other measures beside its own a tuple of numbers or None, the rule's own first."""
+"""A number; of a rule with other measures beside its own a tuple of numbers or None, the rule's own first; of a place (number, names)."""
 
 
 def micros(span: timedelta | None) -> int:
@@ -97,6 +97,7 @@ class Plan:
 
     def __init__(self, rule: Rule, attributes: Mapping[str, str]) -> None:
         self.rule = rule
+        self._columned = bool(rule.also) or rule.measure.kind == "agreement"
         self.sign = 1 if rule.direction is Direction.ABOVE else -1
         self.columns = (MAIN, *sorted(rule.also))
         self.tiers = tuple(
@@ -118,7 +119,7 @@ class Plan:
         low, high = -math.inf, math.inf
         for tier in self.tiers:
             way = tier.down if mask >> tier.gravity & 1 else tier.up
-            if way.bound is None or self.rule.also:
+            if way.bound is None or self._columned:
                 return math.inf, -math.inf
             if way.sign > 0:
                 high = min(high, way.bound.low)
@@ -130,7 +131,7 @@ class Plan:
         zone = self.rule.timezone
         bound = None if way.limit is None else Bound(way.limit, attributes, zone)
         parts = tuple((one, Bound(one.above or one.below, attributes, zone), self.columns.index(one.measure)) for one in way.compares())  # type: ignore[arg-type]
-        test = _limit_test(bound, sign, bool(self.rule.also)) if bound is not None else _condition(way.when, iter(parts), bool(self.rule.also))
+        test = _limit_test(bound, sign, self._columned) if bound is not None else _condition(way.when, iter(parts), self._columned)
         return WayPlan(way, bound, sign, way.readings, micros(way.dwell), test, parts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from services.rules.domain.episodes import OPEN_END
 from services.rules.domain.kinds.base import Kind
@@ -12,11 +12,16 @@ from services.rules.domain.plan import Sample
 from services.rules.domain.ring import Ring
 from services.rules.domain.state import Tracker
 
+MOST_SENSORS = 100
+"""Named in evidence."""
+
 
 def at_reading(kind: Kind, readings: Ring, tracker: Tracker, end: int, horizon: int) -> int | None:
     """Make the samples anew that depend on the reading of this end."""
     samples = tracker.samples
     assert samples is not None  # noqa: S101 - kinds have their own
+    if end <= tracker.birth:
+        return None
     first, last = max(end, tracker.floor + 1), kind.reaches(end)
     if kind.gridded and end < tracker.first:
         if tracker.first != OPEN_END:
@@ -62,10 +67,10 @@ def next_grid(kind: Kind, tracker: Tracker) -> int:
     return OPEN_END if tracker.first == OPEN_END else kind.next_grid(max(tracker.grid, tracker.first, tracker.floor))
 
 
-def of_leaf(kind: Kind, readings: Ring, ring: Ring, end: int) -> None:
+def of_leaf(kind: Kind, readings: Ring, ring: Ring, tracker: Tracker, end: int) -> None:
     """Make the samples of one measure of a condition anew."""
     for at in readings.places(end, kind.reaches(end)):
-        number = kind.number(readings, at, NEVER)
+        number = kind.number(readings, at, tracker.birth) if readings.ends[at] > tracker.birth else None
         if number is None:
             ring.remove(readings.ends[at])
         else:
@@ -78,19 +83,23 @@ def of_several(columns: Sequence[tuple[Ring, int]], tracker: Tracker, end: int) 
     assert samples is not None  # noqa: S101 - conditions have their own
     first = max(end, tracker.floor + 1)
     ends = sorted({one for ring, _ in columns for one in ring.ends[bisect_left(ring.ends, first) :]})
-    made = [(one, tuple(ring.latest(one, one - fresh - 1) for ring, fresh in columns)) for one in ends]
+    made = [(one, tuple(ring.latest(one, max(one - fresh - 1, tracker.birth)) for ring, fresh in columns)) for one in ends]
     return _replace(samples, first, OPEN_END, made)
 
 
-def of_place(members: Iterable[Ring], past: Callable[[int, float], bool], within: int, tracker: Tracker, end: int) -> int | None:
-    """Make a place's samples anew: how many of its members are past their limit by their newest reading not older than `within`."""
+def of_place(members: Mapping[str, Ring], past: Callable[[int, float], bool], within: int, tracker: Tracker, end: int) -> int | None:
+    """Make a place's samples anew: how many of its members are past their limit by their newest reading not older than `within`, and which."""
     samples = tracker.samples
     assert samples is not None  # noqa: S101 - places have their own
     first, last = max(end, tracker.floor + 1), end + within - 1
-    rings = list(members)
-    ends = sorted({one for ring in rings for one in ring.ends[bisect_left(ring.ends, first) : bisect_right(ring.ends, last)]})
-    made = [(one, float(sum(agrees(ring, past, within, one) for ring in rings))) for one in ends]
+    ends = sorted({one for ring in members.values() for one in ring.ends[bisect_left(ring.ends, first) : bisect_right(ring.ends, last)]})
+    made = [(one, _agreeing(members, past, within, one)) for one in ends]
     return _replace(samples, first, last, made)
+
+
+def _agreeing(members: Mapping[str, Ring], past: Callable[[int, float], bool], within: int, at: int) -> tuple[float, tuple[str, ...]]:
+    names = [name for name, ring in members.items() if agrees(ring, past, within, at)]
+    return float(len(names)), tuple(sorted(names)[:MOST_SENSORS])
 
 
 def agrees(ring: Ring, past: Callable[[int, float], bool], within: int, at: int) -> bool:

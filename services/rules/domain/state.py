@@ -204,8 +204,8 @@ class Silence:
         self.heard = heard
         """The adapter's listening clock when the sensor was last heard."""
         self.origin = "real"
-        self.expected = False
-        """Whether a look at it is noted."""
+        self.expected = OPEN_END
+        """The listening clock at which it is looked at."""
 
     statistic = "instant"
     period_s = 0

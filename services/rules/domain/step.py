@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from schemas import wire
 from schemas.control import RuleActivation
+from schemas.observation import Statistic
 from schemas.rule import MAIN
 from schemas.tiers import GRAVITY
 from schemas.warning import Change, Warning  # noqa: A004 - the field's own word
@@ -122,6 +123,8 @@ class Partition:
         self._open: dict[str, dict[int, Tracker]] = {}
         """By rule: trackers that have decided something."""
         self.shared: dict[object, object] = {}
+        self._conditions: dict[int, tuple[Tracker, list[Series]]] = {}
+        """Of the record under way: conditions that it concerns, and by which series."""
         self._adopted: dict[tuple[str, str], Warning] = {}
 
     # --- snapshots: see `services.rules.domain.pages` ---
@@ -215,8 +218,9 @@ class Partition:
             key = metric if plain else series_key(metric, record.statistic, wire.period_s(record.start, end), record.origin)
             series = sensor.series.get(key)
             if series is None or series.generation != generation:
-                series = self._meet(sensor, key, metric, record)
+                series = self._series(sensor, metric, record.statistic, wire.period_s(record.start, end), record.origin)
             if not series.watched:
+                series.newest = max(series.newest, end)
                 continue
             if end > series.newest:
                 if end < self.now - REVISE - series.grace:
@@ -239,6 +243,8 @@ class Partition:
                 found = self._reading(series, end, value, record, late=True)
             if found:
                 outputs = found if outputs is None else outputs + found
+        if self._conditions:
+            outputs = (outputs or []) + self._judge(record)
         return reason, NOTHING if outputs is None else outputs
 
     def _late(self, series: Series, end: int, value: float) -> Reason:
@@ -255,6 +261,9 @@ class Partition:
         """Take all trackers on that a reading concerns."""
         found: list[Output] = []
         for one in series.used_by:
+            if one.leaves is not None:  # judged once all values of the record are there
+                self._conditions.setdefault(id(one), (one, []))[1].append(series)
+                continue
             news = self._take(one, series, end, value, late=late)
             if news:
                 found += self._tell(one, news, record)
@@ -280,18 +289,28 @@ class Partition:
         if isinstance(one.owner, Place):
             self.pages.touch(one.owner.page)
             one.owner.newest = max(one.owner.newest, end)
-            return samples.of_place(one.owner.members.values(), scene.past, scene.within, one, end)
-        if not scene.columns:
-            assert scene.kind is not None  # noqa: S101 - it has samples of its own
-            return samples.at_reading(scene.kind, series, one, end, self.now - grace(series.period_s))
-        columns = _columns(one, scene)
-        rings: list[tuple[Ring, int]] = []
-        for name, ring, source in columns:
-            kind = scene.columns[name]
-            if kind is not None and source is series:
-                samples.of_leaf(kind, series, ring, end)
-            rings.append((ring, fresh_of(scene.rule, one.owner.period_s, None if name == MAIN else scene.rule.also[name].fresh)))
-        return samples.of_several(rings, one, end)
+            return samples.of_place(one.owner.members, scene.past, scene.within, one, end)
+        assert scene.kind is not None  # noqa: S101 - it has samples of its own
+        return samples.at_reading(scene.kind, series, one, end, self.now - series.grace)
+
+    def _judge(self, record: wire.Observation) -> list[Output]:
+        """Take the conditions on that a record concerns."""
+        found: list[Output] = []
+        conditions, self._conditions = self._conditions, {}
+        for one, changed in conditions.values():
+            scene: Scene = one.scene
+            rings: list[tuple[Ring, int]] = []
+            for name, ring, source in _columns(one, scene):
+                kind = scene.columns[name]
+                if kind is not None and source in changed:
+                    samples.of_leaf(kind, source, ring, one, record.end)
+                rings.append((ring, fresh_of(scene.rule, one.owner.period_s, None if name == MAIN else scene.rule.also[name].fresh)))
+            begin = samples.of_several(rings, one, record.end)
+            news = [] if begin is None else self._refold(one, scene, begin)
+            if news:
+                found += self._tell(one, news, record)
+            self._schedule(one)
+        return found
 
     def _refold(self, one: Tracker, scene: Scene, changed: int) -> list[News]:
         """Take a tracker on whose samples have changed from `changed` on."""
@@ -376,7 +395,7 @@ class Partition:
             silence.heard = self.listening.clock(sensor.adapter).listened
             if silence.tracker.mask:
                 outputs = (outputs or []) + self._silence(silence, 0.0)
-            else:
+            if not silence.tracker.mask:
                 silence.origin = record.origin
         return outputs
 
@@ -483,9 +502,8 @@ class Partition:
                     folding.freeze(one, one.samples, one.scene.plan, newest)
         for key in sensor.places or ():
             place = self.places[key]
-            if place.tracker is not None and place.tracker.owner is not None and place.tracker.samples is not None:
-                self.pages.touch(place.page)
-                folding.freeze(place.tracker, place.tracker.samples, place.tracker.scene.plan, place.newest)
+            self.pages.touch(place.page)
+            _freeze_place(place)
 
     def _activation(self, record: wire.Activation) -> Outcome:
         known = self._rules.get(record.rule)
@@ -555,14 +573,20 @@ class Partition:
 
     # --- meetings ---
 
-    def _meet(self, sensor: Sensor, key: str, metric: str, record: wire.Observation) -> Series:
-        """Find what concerns a series; remembered until a rule or the sensor changes."""
+    def _series(self, sensor: Sensor, metric: str, statistic: str, period_s: int, origin: str) -> Series:
+        """Return a series of a sensor, met."""
+        key = series_key(metric, statistic, period_s, origin)
         series = sensor.series.get(key)
         if series is None:
-            period_s = wire.period_s(record.start, record.end)
-            series = sensor.series[self._same(key)] = Series(
-                sensor, self._same(key), self._same(metric), self._same(record.statistic), period_s, self._same(record.origin)
-            )
+            key = self._same(key)
+            series = sensor.series[key] = Series(sensor, key, self._same(metric), self._same(statistic), period_s, self._same(origin))
+        if series.generation != self._generation:
+            self._meet(series)
+        return series
+
+    def _meet(self, series: Series) -> None:
+        """Find what concerns a series; remembered until a rule or the sensor changes."""
+        sensor, metric = series.sensor, series.metric
         series.generation = self._generation
         used: list[Tracker] = []
         lookback, watched = 0, False
@@ -577,11 +601,18 @@ class Partition:
                 used.append(one)
                 lookback = max(lookback, scene.lookback)
         for ruled in self._index.also(metric):
-            if not concerns(ruled.rule.applies, sensor):
-                continue
-            watched = True
-            lookback = max(lookback, ruled.scene(sensor.attributes).lookback)
-            for own in sensor.series.values():
+            for also in ruled.rule.also.values():
+                applies = ruled.rule.applies
+                if also.metric != metric or also.statistic.value != series.statistic or not concerns(applies, sensor):
+                    continue
+                if also.period is not None and also.period.total_seconds() != series.period_s:
+                    continue
+                watched = True
+                lookback = max(lookback, ruled.scene(sensor.attributes).lookback)
+                period = series.period_s if applies.period is None else round(applies.period.total_seconds())
+                own = self._series(
+                    sensor, applies.metric, applies.statistic.value, 0 if applies.statistic is Statistic.INSTANT else period, series.origin
+                )
                 one = own.trackers.get(ruled.rule.id)
                 if (
                     one is not None
@@ -593,16 +624,19 @@ class Partition:
         series.used_by, series.watched = tuple(used), watched
         series.keep = REVISE + series.grace + lookback + SLACK
         _rest(series)
-        return series
 
     def _tracker(self, ruled: Ruled, scene: Scene, series: Series) -> Tracker:
         one = series.trackers.get(ruled.rule.id)
         if one is None or one.meaning != ruled.meaning:
-            one = series.trackers[self._same(ruled.rule.id)] = Tracker(self._same(ruled.rule.id), ruled.meaning, series.newest)
+            birth = series.newest
+            if scene.columns:
+                keys = [_also_key(scene, name, series) for name in ruled.rule.also]
+                birth = max([birth, *(series.sensor.series[key].newest for key in keys if key in series.sensor.series)])
+            one = series.trackers[self._same(ruled.rule.id)] = Tracker(self._same(ruled.rule.id), ruled.meaning, birth)
             if scene.kind is not None:
                 one.samples = Ring()
             if scene.columns:
-                one.samples = Ring(values=[])
+                one.samples, one.leaves = Ring(values=[]), {}
                 for other in series.sensor.series.values():
                     other.generation = other.generation if other is series else -1
             if series.closed is not None and ruled.rule.id in series.closed:
@@ -619,7 +653,15 @@ class Partition:
         gravity = GRAVITY[warning.tier]
         began, changed = wire.to_micros(warning.began_at), wire.to_micros(warning.changed_at)
         episode = Episode(
-            warning.id, began, began, warning.rev, [(began, gravity)], [None], GRAVITY[warning.peak], GRAVITY[warning.peak], evidence=pages.evidence(warning)
+            warning.id,
+            began,
+            began,
+            warning.rev,
+            [(began, gravity)],
+            [None],
+            GRAVITY[warning.peak],
+            GRAVITY[warning.peak],
+            evidence=pages.evidence(warning),
         )
         one.mask = (2 << gravity) - 2
         one.floor = max(one.floor, changed)
@@ -653,7 +695,7 @@ class Partition:
         one = place.tracker
         if one is None or one.meaning != ruled.meaning:
             one = place.tracker = Tracker(ruled.rule.id, ruled.meaning, series.newest)
-            one.samples = Ring()
+            one.samples = Ring(values=[])
             self._go_on(one, place)
         one.owner, one.scene = place, ruled.scene({})
         return one
@@ -667,7 +709,10 @@ class Partition:
             return []
         self.pages.touch(place.page)
         place.members.pop(sensor.id, None)
-        if place.members or place.tracker is None:
+        if place.tracker is None:
+            return []
+        if place.members:
+            _freeze_place(place)
             return []
         outputs = self._end(place.tracker, Change.SENSOR_MOVED)
         self._forget_place(key)
@@ -712,6 +757,12 @@ def page_of(key: str) -> int:
     return 1 + crc32(key.encode()) % (PAGES - 1)
 
 
+def _freeze_place(place: Place) -> None:
+    one = place.tracker
+    if one is not None and one.owner is not None and one.samples is not None:
+        folding.freeze(one, one.samples, one.scene.plan, place.newest)
+
+
 def _rest(series: Series) -> None:
     """Say between which values nothing happens as long as all that is concerned rests."""
     low, high = -math.inf, math.inf
@@ -740,6 +791,6 @@ def _columns(one: Tracker, scene: Scene) -> list[tuple[str, Ring, Series | None]
         if scene.columns[name] is None:
             found.append((name, Ring() if series is None else series, series))
         else:
-            one.leaves = {} if one.leaves is None else one.leaves
+            assert one.leaves is not None  # noqa: S101 - a condition has them
             found.append((name, one.leaves.setdefault(name, Ring()), series))
     return found

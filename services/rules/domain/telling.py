@@ -12,10 +12,7 @@ from services.rules.domain.index import Ruled, Scene
 from services.rules.domain.ladder import Flip
 from services.rules.domain.plan import WayPlan, holds
 from services.rules.domain.revision import Clearing, Evidence, Part, Revision
-from services.rules.domain.samples import agrees
 from services.rules.domain.state import Place, Series, Silence, Tracker
-
-MOST_SENSORS = 100
 
 Owner = Series | Silence | Place
 
@@ -83,7 +80,7 @@ def _evidence(flip: Flip, tier: int, tracker: Tracker, owner: Owner, ruled: Rule
         clears_at=clears.limit if clears else None,
         clears=clears,
         parts=parts,
-        sensors=_agreeing(scene, owner, flip.end) if isinstance(owner, Place) and scene.past else (),
+        sensors=flip.value[1] if isinstance(owner, Place) else (),
         background=None,
         observation=record.id if own and isinstance(record, wire.Observation) else None,
         observed_at=wire.from_micros(flip.end),
@@ -95,7 +92,7 @@ def _value(flip: Flip, parts: tuple[Part, ...]) -> float:
     """Return the rule's own number; of a condition in which it is unknown the first that is known."""
     if not isinstance(flip.value, tuple):
         return float(flip.value)
-    known = [flip.value[0], *(part.value for part in parts), *flip.value]
+    known = [flip.value[0], *(part.value for part in parts)]
     return next(float(value) for value in known if value is not None)
 
 
@@ -114,7 +111,3 @@ def _clearing(way: WayPlan, at: int, rule: Rule) -> Clearing:
     good = "below" if rule.direction.value == "above" else "above"
     limit = None if way.bound is None else way.bound.at(at)
     return Clearing(limit, good, None if way.dwell else way.readings, way.dwell / 1e6 if way.dwell else None)
-
-
-def _agreeing(scene: Scene, place: Place, at: int) -> tuple[str, ...]:
-    return tuple(sorted(name for name, ring in place.members.items() if agrees(ring, scene.past, scene.within, at))[:MOST_SENSORS])

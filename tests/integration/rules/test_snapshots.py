@@ -268,7 +268,7 @@ async def test_open_episodes_of_other_partitions_are_not_taken_over(pool: asyncp
     store = Store(pool, None)  # type: ignore[arg-type]  # it reads no clock here
     taken = await store.take([TP, elsewhere])
     (warning,) = await kept(pool)
-    assert {tp: {str(id_) for id_ in one.adopted or ()} for tp, one in taken.items()} == {TP: {warning[0]}, elsewhere: set()}
+    assert {tp: {str(each.id) for each in one.told_open or ()} for tp, one in taken.items()} == {TP: {warning[0]}, elsewhere: set()}
     assert THERE != HERE
 
 

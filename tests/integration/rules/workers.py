@@ -23,7 +23,7 @@ from services.rules.snapshots import Snapshots
 from services.rules.store import Store
 from tests.integration.parts import eventually
 from tests.integration.rooms import partition_for
-from tests.unit.rules.histories import HERE
+from tests.unit.rules.histories import HERE, START
 
 TP = TopicPartition(OBSERVATIONS, partition_for(HERE))
 OTHER = TopicPartition(OBSERVATIONS, (TP.partition + 1) % 24)
@@ -83,11 +83,21 @@ async def workers_of(pool: asyncpg.Pool, producer: Producer) -> AsyncIterator[Wo
 
 
 def batch(records: Sequence[wire.Record | bytes | None], first: int = 0, tp: TopicPartition = TP) -> dict[TopicPartition, list[ConsumerRecord]]:
-    """Return a poll."""
-    values = [wire.encode(record) if isinstance(record, wire.Record) else record for record in records]
+    """Return a poll, its records produced when what they tell of was."""
+    values = [(_produced_ms(record), wire.encode(record) if isinstance(record, wire.Record) else record) for record in records]
     return {
-        tp: [ConsumerRecord(tp.topic, tp.partition, first + at, 0, 0, None, value, None, 0, 0, ()) for at, value in enumerate(values)],
+        tp: [ConsumerRecord(tp.topic, tp.partition, first + at, ms, 0, None, value, None, 0, 0, ()) for at, (ms, value) in enumerate(values)],
     }
+
+
+def _produced_ms(record: wire.Record | bytes | None) -> int:
+    match record:
+        case wire.Observation():
+            return record.received // 1000
+        case wire.Tick():
+            return record.time // 1000
+        case _:
+            return START // 1000
 
 
 async def told(pool: asyncpg.Pool) -> list[tuple[int, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,9 @@ from schemas import wire
 from services.kit.producer import partition_of
 from services.rules.domain.revision import Revision
 from services.rules.domain.step import Partition
+from tests.bench import rules
 from tests.bench.peers import plain
+from tests.bench.peers.ground import BenchError, Seen
 from tests.bench.peers.workload import DOWN, FRESH, SECOND, UP, Change, Ladder, World, changes_of, compare, filling
 
 PARTITIONS = 4
@@ -76,3 +79,10 @@ def test_what_is_missing_too_many_or_told_twice_is_no_agreement():
     assert compare([one], [one, other]).extra == [other]
     assert compare([one], [one, one]).doubled == 1
     assert not compare([one], [one, one]).good
+
+
+def test_a_side_that_does_not_agree_ends_the_benchmark():
+    change = Change("a", 1, 0, 1)
+    seen = Seen(json.dumps({"sensor": "a", "end": 1, "from": 0, "to": 2}).encode(), 0.0, 0.0)
+    with pytest.raises(BenchError, match="1 changes of tier are missing, 1 too many"):
+        rules._agree("a peer", [change], [seen])

@@ -13,7 +13,7 @@ from feeds.simulated.simulation import Schedule, sources
 from schemas import wire
 from schemas.control import RuleActivation, SensorRecord
 from services.kit import city
-from services.rules.domain.revision import Revision
+from services.rules.domain.revision import Forward
 from services.rules.domain.step import Partition
 
 CITIES = Path(__file__).parents[3] / "cities"
@@ -46,12 +46,31 @@ def observation(reading, street):
     )
 
 
+class Rules:
+    """Rules as the platform runs them: what streets' partitions forward is judged by regions'."""
+
+    def __init__(self):
+        self._streets, self._regions = Partition(), Partition()
+
+    def step(self, record):
+        """Take a record of `city.observations`; return the warnings' revisions."""
+        revisions, waiting = [], [(self._streets, record)]
+        while waiting:
+            partition, next_ = waiting.pop(0)
+            for output in partition.step(next_)[1]:
+                if isinstance(output, Forward):
+                    waiting.append((self._regions, output.record))
+                else:
+                    revisions.append(output)
+        return revisions
+
+
 def partition(folder):
     """Return rules' state with all of a city's sensors and rules, and the street of each sensor."""
     place = city.load(folder)
     sensors, _ = city.sensors(folder, place)
     rules, _ = city.rules(folder)
-    made = Partition()
+    made = Rules()
     for sensor in sensors:
         path = place.regions.path(sensor.street)
         made.step(wire.of_sensor(SensorRecord(sensor=sensor, path=path, names=tuple(place.regions[code].name for code in path))))
@@ -79,14 +98,14 @@ def story(folder, names, *, start, minutes, domain=None, every_s=None, rules=Non
     schedule = Schedule([source for source in all_ if domain in {None, source.sensor.domain}])
     for second in range(every_s or 1, minutes * 60, every_s or 1):
         now = start + timedelta(seconds=second)
-        outputs = []
+        warnings = []
         for reading in schedule.until(now, stale=timedelta(days=9)):
             sensor = reading.measurement.sensor
             if silent is None or not silent(sensor, second):
-                outputs += judged.step(observation(reading, streets[sensor]))[1]
+                warnings += judged.step(observation(reading, streets[sensor]))
         time = microseconds(now)
-        outputs += judged.step(wire.Tick(time=time, node="n", adapters={} if silent is None else {"http@n": time}))[1]
-        yield second, [output for output in outputs if isinstance(output, Revision)]
+        warnings += judged.step(wire.Tick(time=time, node="n", adapters={} if silent is None else {"http@n": time}))
+        yield second, warnings
 
 
 def at(hour, city_=LANZHOU, month=11):
@@ -140,7 +159,8 @@ def test_the_burning_building_s_detectors_agree_and_are_named(folder):
     assert [warning.evidence.value for warning in rising] == [2, 3][: len(rising)]
     assert all(len(warning.evidence.sensors) == warning.evidence.value for warning in rising)
     assert {warning.sensor for warning in told} == {None}
-    assert {warning.sensor_name["zh"] for warning in told} == {city.load(folder).regions[told[0].street].name.zh}
+    building = min(one.sensor.id for one in load(folder).sensors if "building" in one.sensor.tags)
+    assert {warning.sensor_name["zh"] for warning in told} == {f"{city.load(folder).regions[told[0].street].name.zh} {building}"}
     assert "cleared" in {warning.state for warning in told}
 
 

@@ -383,14 +383,15 @@ class Tracker:
     group: str | None
     """Of a place: the value of the attribute that its sensors share, if it goes by one."""
     birth: float
-    seen: float
+    """Of a place: its newest end when it began."""
+    seen: int
     """The newest end."""
     floor: float
     kept: list[Sample] = field(default_factory=list)
     """The samples at the floor or before, as they were judged."""
-    kept_numbers: dict[str, Numbers] = field(default_factory=dict)
-    """The same of each measure."""
     told: list[Tale] = field(default_factory=list)
+    births: dict[Series, int] = field(default_factory=dict)
+    """The newest end of each series when the tracker began: readings that end at it or before are none of its own."""
 
     @property
     def rule(self) -> Rule:
@@ -499,7 +500,7 @@ class Oracle:
             return []
         told: list[Told] = []
         for tracker in self.trackers.values():
-            if tracker.series.sensor == record.sensor or any(one and _in_place(tracker, one) for one in (before, new)):
+            if tracker.series.sensor == record.sensor or (before is not None and any(_in_place(tracker, one) for one in (before, new))):
                 self._freeze(tracker)
         if before is not None:
             moved = (new.sensor.street, new.sensor.department) != (before.sensor.street, before.sensor.department)
@@ -554,9 +555,10 @@ class Oracle:
         """Make the trackers that a reading of this series begins; it is not among the readings yet."""
         for activation in self._watching(series.sensor):
             rule, record = activation.rule, self.sensors[series.sensor]
-            if not _is_of(series, rule.applies):
+            main = _main_of(series, rule)
+            if main is None:
                 continue
-            head, group, main = _head(record), None, series
+            head, group = _head(record), None
             if isinstance(rule.measure, Agreement):
                 group = _group(rule.measure, record)
                 if rule.measure.place != "street" and group is None:
@@ -565,12 +567,15 @@ class Oracle:
                 where = record.sensor.street if group is None else f"{record.sensor.street}:{group}"
             else:
                 where = series.sensor
-            subject = f"{where}/{series.key}"
+            subject = f"{where}/{main.key}"
             if (rule.id, subject) in self.trackers:
                 continue
-            tracker = Tracker(activation, subject, head, main, group, birth=-inf, seen=-inf, floor=-inf)
-            tracker.birth = max((self.newest[one] for one in self._main_series(tracker) if one in self.newest), default=-inf)
-            tracker.seen = tracker.floor = tracker.birth
+            tracker = Tracker(activation, subject, head, main, group, birth=-inf, seen=0, floor=-inf)
+            tracker.births = {one: self.newest[one] for one in self._series(tracker) if one in self.newest}
+            if _is_place(tracker):
+                tracker.birth = max(tracker.births.values(), default=-inf)
+            tracker.floor = max(tracker.birth, tracker.births.get(main, -inf))
+            tracker.seen = max((end for one, end in tracker.births.items() if one in self._main_series(tracker)), default=0)
             self.trackers[rule.id, subject] = tracker
 
     def _main_series(self, tracker: Tracker) -> list[Series]:
@@ -591,13 +596,12 @@ class Oracle:
 
     def _freeze(self, tracker: Tracker) -> None:
         """What lies at the newest end or before stays as it is."""
-        measured, samples = self._numbers(tracker), self._samples(tracker)
+        samples = self._samples(tracker)
         measure = tracker.rule.measure
         waits = measure.kind == "window" and measure.every is not None
         settled = self.now - grace(tracker.series.period_s) if waits else tracker.seen
         tracker.floor = max(tracker.floor, settled)
         tracker.kept = [sample for sample in samples if sample.at <= tracker.floor]
-        tracker.kept_numbers = {name: [one for one in made if one[0] <= tracker.floor] for name, made in measured.items()}
 
     def _horizon(self, tracker: Tracker) -> int:
         return self.now - grace(tracker.series.period_s)
@@ -605,7 +609,8 @@ class Oracle:
     # Samples.
 
     def _readings(self, tracker: Tracker, series: Series) -> Numbers:
-        return sorted(one for one in self.readings.get(series, {}).items() if one[0] > tracker.birth)
+        birth = tracker.birth if _is_place(tracker) else tracker.births.get(series, -inf)
+        return sorted(one for one in self.readings.get(series, {}).items() if one[0] > birth)
 
     def _numbers(self, tracker: Tracker) -> dict[str, Numbers]:
         """By measure: its samples."""
@@ -616,7 +621,7 @@ class Oracle:
         measured = {MAIN: numbers(rule.measure, self._readings(tracker, tracker.series), frame)}
         for name, also in rule.also.items():
             measured[name] = numbers(also.measure, self._readings(tracker, self._also_series(tracker, name)), frame)
-        return {name: tracker.kept_numbers.get(name, []) + [one for one in made if one[0] > tracker.floor] for name, made in measured.items()}
+        return measured
 
     def _samples(self, tracker: Tracker) -> list[Sample]:
         if _is_place(tracker):
@@ -1012,6 +1017,21 @@ def _covers(rule: Rule, record: SensorRecord) -> bool:
 def _is_of(series: Series, watched: Applies | Also) -> bool:
     same = (series.metric, series.statistic) == (watched.metric, watched.statistic)
     return same and (watched.period is None or watched.period == timedelta(seconds=series.period_s))
+
+
+def _main_of(series: Series, rule: Rule) -> Series | None:
+    """The main series of a rule that watches this one, as far as it can be told."""
+    applies = rule.applies
+    if _is_of(series, applies):
+        return series
+    for also in rule.also.values():
+        if _is_of(series, also):
+            same = also.period is None and also.statistic != "instant"
+            given = applies.period // timedelta(seconds=1) if applies.period is not None else 0 if applies.statistic == "instant" else None
+            period_s = series.period_s if given is None and same else given
+            if period_s is not None and (not same or period_s == series.period_s):
+                return series._replace(metric=applies.metric, statistic=applies.statistic.value, period_s=period_s)
+    return None
 
 
 def _is_place(tracker: Tracker) -> bool:

@@ -124,14 +124,16 @@ def test_an_earlier_beginning_keeps_the_id_and_a_beginning_of_the_same_id_moves_
     assert len({here["id"] for here in told}) == 2
 
 
-def test_what_is_too_late_or_before_a_change_of_text_changes_nothing():
+def test_what_is_too_late_or_before_a_change_of_the_sensor_changes_nothing():
     oracle = started(rule(SIMPLE))
     assert feed(oracle, tick(3700), *flows((94, 90))) == []
     assert story(feed(oracle, *flows((95, 90)))) == [(1, "opened", "yellow", 95)]
-    feed(oracle, activation(rule(SIMPLE, version=2), meaning=1))
+    feed(oracle, sensor(version=2))
     assert feed(oracle, *flows((95, 60), (94.5, 60))) == []
+    feed(oracle, activation(rule(SIMPLE, version=2), meaning=1))
     (over,) = feed(oracle, *flows((96, 60)))
     assert (over["rule_version"], over["meaning"], over["change"]) == (2, 1, "recovered")
+    assert story(feed(oracle, *flows((96, 90)))) == [(3, "reopened", "yellow", 95)]
 
 
 def test_a_change_of_meaning_or_street_closes():

@@ -67,6 +67,7 @@ describe("a place's warning", () => {
   it("names its place once and its metric as any sensor has it", () => {
     const model = shown({ warnings: [agreed] });
     expect(model.placeOf(agreed)).toEqual([{ zh: "s区", en: "s" }]);
+    expect(model.placeOf({ ...agreed, sensor_name: { zh: "s区 b1", en: "s b1" } })).toEqual([{ zh: "s区 b1", en: "s b1" }]);
     expect(model.placeOf({ ...agreed, street: "d" }).map(({ zh }) => zh)).toEqual(["d区", "s区"]);
     expect(model.placeOf(warning("b", 1)).map(({ zh }) => zh)).toEqual(["s区", "一号"]);
     expect(model.metricName(null, "flow")).toEqual({ zh: "流量", en: "Flow" });

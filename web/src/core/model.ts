@@ -411,7 +411,7 @@ export class Model {
   placeOf(warning: Pick<Warning, "street" | "sensor" | "sensor_name">): Name[] {
     const region = this.regionName(warning.street);
     const place = warning.sensor === null ? null : (this.sensors.get(warning.sensor)?.place ?? null);
-    const own = warning.sensor === null && warning.sensor_name.zh === region.zh ? [] : [warning.sensor_name];
-    return [region, ...own, ...(place ? [place] : [])];
+    if (warning.sensor === null && warning.sensor_name.zh.startsWith(region.zh)) return [warning.sensor_name];
+    return [region, warning.sensor_name, ...(place ? [place] : [])];
   }
 }

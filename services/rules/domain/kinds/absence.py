@@ -7,6 +7,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from schemas import wire
+from services.rules.domain.episodes import OPEN_END
 from services.rules.domain.index import Scene
 from services.rules.domain.ladder import NEVER
 from services.rules.domain.state import Clock, Silence
@@ -46,7 +47,6 @@ class Listening:
                 clock.listened += tick.time - clock.last
             else:
                 clock.resumed = clock.listened
-                clock.reported = {adapter: at for adapter, at in clock.reported.items() if adapter in tick.adapters}
             clock.last = tick.time
 
     def silence(self, silence: Silence) -> int:
@@ -57,15 +57,15 @@ class Listening:
     def expect(self, silence: Silence) -> None:
         """Note when a sensor will be missed next, if it goes on being silent."""
         scene: Scene = silence.tracker.scene
-        if silence.expected:
-            return
         limits = [tier.up.bound.constant for tier in scene.plan.tiers if tier.up.bound and not silence.tracker.mask >> tier.gravity & 1]
         limit = min((limit for limit in limits if limit is not None), default=None)
         if limit is None:
             return
-        silence.expected = True
         clock = self.clock(silence.sensor.adapter)
         at = max(silence.heard, clock.resumed) + round(limit * 1_000_000)
+        if at >= silence.expected:
+            return
+        silence.expected = at
         heappush(self._dues.setdefault(silence.sensor.adapter, []), (at, next(self._order), silence))
 
     def missed(self) -> Iterator[Silence]:
@@ -73,6 +73,7 @@ class Listening:
         for protocol, dues in self._dues.items():
             clock = self.clock(protocol)
             while dues and dues[0][0] <= clock.listened:
-                silence = heappop(dues)[2]
-                silence.expected = False
-                yield silence
+                at, _, silence = heappop(dues)
+                if at == silence.expected:
+                    silence.expected = OPEN_END
+                    yield silence
