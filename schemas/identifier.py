@@ -1,7 +1,7 @@
 """A warning's identifier by GB/T 35965.1-2018: `ZZZZZZDDDUUUXX_YYYYMMDDhhmmss_N`.
 
-Z is the division (six digits), D the agency, U its unit, X an extension, then the time in the city's zone. The standard lets `_N` tell apart what
-one agency issues in one second; its examples have one digit, ours nine, made from the warning's id, for nobody counts them for all partitions.
+Z is the division (six digits), D the agency, U its unit, X an extension, then the time in the city's zone. `_N` tells apart what one agency issues in
+one second: where texts that build on the standard count from 0 to 9, ours has nine digits of the warning's id, for nobody counts over all partitions.
 
 The time is that of the beginning as the warning's first revision told it. Give that revision, or the earliest known: a later one may tell another
 beginning, when late data have revised it.

@@ -171,7 +171,8 @@ class Rule(Frozen):
     """Where the limits come from, with the clause."""
     fresh: Span | None = None
     """How long a reading stands when no new one comes: a run past a limit with a longer gap in it begins anew, and a dwell in time does not
-    end on an older reading. Left out: ten minutes, or three periods of the series, whichever is longer."""
+    end on an older reading. Left out: ten minutes, or three periods of the series or of the measure's grid,
+    whichever is longest."""
     flapping: Flapping | None = None
     timezone: Text = "Asia/Shanghai"
     """IANA name of the city's time: hours, weekdays, dates, days and grids are in it."""

@@ -65,7 +65,62 @@ class Activation(msgspec.Struct, frozen=True, array_like=True, tag="r", gc=False
     body: bytes
 
 
-Record = Observation | Tick | Sensor | Activation
+class Site(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A sensor's mean of a window, with what its warnings say."""
+
+    sensor: str
+    name: dict[str, str]
+    street: str
+    domain: str
+    department: str
+    mean: float
+
+
+class Partial(msgspec.Struct, frozen=True, array_like=True, tag="p", gc=False):
+    """On `city.derived`: what the sensors of one partition add to a region's series in one window; a later one replaces it.
+
+    Of a sensor's window first one number is made, as the rule's aggregate says; `total`, `low` and `high` are over these.
+    """
+
+    source: int
+    """The partition of `city.observations`."""
+    rule: str
+    meaning: int
+    region: str
+    name: dict[str, str]
+    domain: str
+    department: str
+    """Of the first sensor by id."""
+    origin: str
+    end: Micros
+    count: int
+    """Sensors."""
+    total: float
+    low: float
+    high: float
+    sites: tuple[Site, ...]
+    """Of a difference to a background: the sensors that are compared with it."""
+
+
+class Closed(msgspec.Struct, frozen=True, array_like=True, tag="c", gc=False):
+    """On `city.derived`, in every partition: one source has sent its partials of all windows up to `end`."""
+
+    source: int
+    sources: int
+    rule: str
+    meaning: int
+    end: Micros
+
+
+class Left(msgspec.Struct, frozen=True, array_like=True, tag="l", gc=False):
+    """On `city.derived`: a sensor is no longer compared with a region's background by a rule."""
+
+    rule: str
+    region: str
+    sensor: str
+
+
+Record = Observation | Tick | Sensor | Activation | Partial | Closed | Left
 """Whatever may stand on a hot topic."""
 
 _encoder = msgspec.msgpack.Encoder()

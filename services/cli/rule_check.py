@@ -168,8 +168,7 @@ def _most(limits: Limits) -> float:
 def _check_dwells(rule: Rule, notes: _Notes) -> None:
     """Tell of dwells that need more samples than come while one stands: each begins a run anew."""
     every, whence = _interval(rule)
-    derived = isinstance(rule.measure, Regional | Background)
-    period = rule.measure.length if derived else rule.applies.period or timedelta(0)
+    period = rule.measure.length if isinstance(rule.measure, Regional | Background) else rule.applies.period or timedelta(0)
     stands = rule.fresh or max(FRESH, _PERIODS * period)
     if every is None or every <= stands or isinstance(rule.measure, Absence):
         return

@@ -27,6 +27,7 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     asyncpg.InsufficientResourcesError,
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
 """Errors after which the same transaction may succeed. `InterfaceError` is what asyncpg says of a connection that was just cut."""
 

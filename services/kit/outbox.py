@@ -32,6 +32,13 @@ SHARED_S = 0.05
 """How soon it looks again when another process of its room is publishing: what was committed meanwhile may not be among that one's rows."""
 COUNT_S = 5.0
 """How often the rows that wait are counted."""
+STOPPED_S = 25
+"""A relay that does nothing for so long, longer than Kafka may take, was stopped (SIGSTOP, a frozen machine): the server ends its turn."""
+
+_TAKE_TURN = f"""
+with armed as (select set_config('idle_in_transaction_session_timeout', '{STOPPED_S}s', true))
+select pg_try_advisory_xact_lock(hashtext($1)) from armed
+"""  # noqa: S608 - a constant of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +149,7 @@ class Relay:
     async def _relay(self) -> int | None:
         """Publish a first part of the outbox; return its rows, None when another relay is at work."""
         async with self._pool.acquire() as connection, connection.transaction():
-            if not await connection.fetchval("select pg_try_advisory_xact_lock(hashtext($1))", f"{self._room}.outbox"):
+            if not await connection.fetchval(_TAKE_TURN, f"{self._room}.outbox"):
                 return None
             rows = await connection.fetch(
                 f"select seq, topic, key, partition, headers, value from {self._room}.outbox order by seq limit {RELAY_ROWS}"  # noqa: S608

@@ -15,7 +15,6 @@ from aiokafka import ConsumerRecord, TopicPartition
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from schemas import wire
-from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.kit import database, logs, outbox
 from services.kit.clock import Clock
 from services.kit.consumer import Batches
@@ -25,7 +24,7 @@ from services.kit.partitions import Claim
 from services.rules.domain.revision import Forward, Output, Revision
 from services.rules.domain.step import Reason
 from services.rules.snapshots import Owned, Snapshots
-from services.rules.store import Store, Taken
+from services.rules.store import Store, Taken, ToldOpen
 
 _log = logs.get(__name__)
 
@@ -40,12 +39,12 @@ SETTLE_S = 60.0
 class Replayed:
     """What a partition without a snapshot computes again, up to the committed offset: it was told already.
 
-    Unless it was told by another version of the engine, or from records that Kafka no longer has. So at the committed offset the newest
+    Unless another version of the engine told it: that one may have seen the same log otherwise. So at the committed offset the newest
     revision of each episode that is open now, or was told as open, is given out: where it was told, its (id, rev) is there.
     """
 
-    def __init__(self, told_open: Sequence[Warning]) -> None:
-        self._told_open = frozenset(one.id for one in told_open)
+    def __init__(self, told_open: Sequence[ToldOpen]) -> None:
+        self._told_open = frozenset(one.warning.id for one in told_open)
         self._newest: dict[UUID, Revision] = {}
 
     def add(self, outputs: Iterable[Output]) -> None:
@@ -92,16 +91,15 @@ class Mine(Owned):
         self.replayed = Replayed(taken.told_open) if taken.told_open is not None and taken.claim.next_offset else None
 
     def adopt(self, first: ConsumerRecord) -> None:
-        """Take over open episodes whose beginning the log no longer has; the others it computes again, exactly as they were.
+        """Take over the open episodes that the log from its first record does not compute again exactly as they were told.
 
-        A log from which retention has taken records tells of a sensor or rule within a day, when ingest sends it again.
+        A log from which retention has taken records tells of each sensor and rule within a day, when ingest sends it again. Where nothing was
+        committed on this topic, they are of one that is gone.
         """
         told, self.told_open = self.told_open or (), None
-        if not self.claim.next_offset:  # no commit on this topic yet: they are of one that is gone
-            self.partition.adopt(told)
-        elif first.offset:
-            complete = first.timestamp * 1000 + SENT_AGAIN
-            self.partition.adopt([one for one in told if wire.to_micros(one.began_at) < complete])
+        known = 0 if first.offset == 0 else first.timestamp * 1000 + SENT_AGAIN
+        anew = not self.claim.next_offset
+        self.partition.adopt([one.warning for one in told if anew or not one.exact or wire.to_micros(one.warning.began_at) < known])
 
 
 class RulesWorker:

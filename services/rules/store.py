@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import asyncpg
 from aiokafka import TopicPartition
+from pydantic import ValidationError
 
 from schemas import wire
 from schemas.control import RuleActivation
@@ -32,6 +33,15 @@ Page = tuple[int, bytes]
 
 
 @dataclass(frozen=True)
+class ToldOpen:
+    """The newest revision of an episode that was told as open."""
+
+    warning: Warning
+    exact: bool
+    """Told by this version of the engine, which computes it again from the log exactly as it was."""
+
+
+@dataclass(frozen=True)
 class Taken:
     """A partition as its new owner finds it."""
 
@@ -39,8 +49,8 @@ class Taken:
     partition: Partition
     next_offset: int
     """Of the first record that the state has not seen; 0 without a snapshot."""
-    told_open: Sequence[Warning] | None
-    """Without a snapshot: the newest revisions of the episodes that were told as open."""
+    told_open: Sequence[ToldOpen] | None
+    """Without a snapshot: the episodes that consumers have as open."""
 
 
 _SNAPSHOTS = """
@@ -59,7 +69,7 @@ order by page, snapshot desc
 """
 
 _OPEN = """
-select body from rules.warnings w
+select body, version from rules.warnings w
 where open and street = any($1) and not exists (select from rules.warnings n where n.id = w.id and n.rev > w.rev)
 order by id
 """
@@ -78,8 +88,8 @@ _TELL = f"""
 with told as materialized (
     select line, line::jsonb as body, at from unnest(string_to_array(convert_from($1::bytea, 'UTF8'), E'\\n')) with ordinality as t (line, at)
 ), kept as (
-    insert into rules.warnings (id, rev, open, street, body)
-    select (body->>'id')::uuid, (body->>'rev')::int, body->>'state' = '{WarningState.OPEN}', body->>'street', body from told order by at
+    insert into rules.warnings (id, rev, open, street, version, body)
+    select (body->>'id')::uuid, (body->>'rev')::int, body->>'state' = '{WarningState.OPEN}', body->>'street', {VERSION}, body from told order by at
     on conflict do nothing returning id, rev
 )
 insert into rules.outbox (topic, key, headers, value)
@@ -155,6 +165,7 @@ class Store:
         A page that is not written again would else be read from there one day.
         """
         async with self._pool.acquire() as connection, connection.transaction():
+            await partitions.arm(connection)
             for table in ("pages", "snapshots"):
                 await connection.execute(
                     f"delete from rules.{table} where topic = $1 and partition = $2 and snapshot > $3",  # noqa: S608 - one of two
@@ -162,13 +173,13 @@ class Store:
                 )
             await partitions.hold(connection, ROOM, tp, claim)
 
-    async def _open_episodes(self, tp: TopicPartition) -> list[Warning]:
-        """Return the newest revisions of what was told as open by a partition: its streets are those whose code it is the partition of."""
+    async def _open_episodes(self, tp: TopicPartition) -> list[ToldOpen]:
+        """Return what was told as open by a partition: its streets are those whose code it is the partition of."""
         count = topics.load()[tp.topic].partitions
         rows = await self._pool.fetch("select distinct street from rules.warnings where open")
         streets = [row["street"] for row in rows if partition_of(row["street"].encode(), count) == tp.partition]
-        bodies = await self._pool.fetch(_OPEN, streets) if streets else []
-        return await asyncio.to_thread(lambda: [Warning.model_validate_json(row["body"]) for row in bodies])
+        told = await self._pool.fetch(_OPEN, streets) if streets else []
+        return await asyncio.to_thread(lambda: [one for row in told if (one := _told_open(row)) is not None])
 
     async def commit(
         self, claims: partitions.Claims, offsets: Mapping[TopicPartition, int], warnings: Sequence[Revision], forwards: Sequence[Forward] = ()
@@ -213,6 +224,7 @@ class Store:
     async def write(self, tp: TopicPartition, claim: partitions.Claim, snapshot: int, pages: Sequence[Page]) -> None:
         """Write some pages of a snapshot. Raises `Fenced`, having changed nothing."""
         async with self._pool.acquire() as connection, connection.transaction():
+            await partitions.arm(connection)
             await connection.execute(_WRITE, tp.topic, tp.partition, snapshot, [page for page, _ in pages], [body for _, body in pages])
             # Last, so that no commit of warnings waits while pages are written.
             await partitions.hold(connection, ROOM, tp, claim)
@@ -224,6 +236,7 @@ class Store:
         The committed offset moves to the snapshot's: all effects of what it has seen were committed before it was begun.
         """
         async with self._pool.acquire() as connection, connection.transaction():
+            await partitions.arm(connection)
             await connection.execute(
                 "update rules.snapshots set complete = true where topic = $1 and partition = $2 and snapshot = $3", tp.topic, tp.partition, snapshot
             )
@@ -237,6 +250,7 @@ class Store:
         """
         problems: list[str] = []
         async with self._pool.acquire() as connection, connection.transaction():
+            await partitions.arm(connection)
             await connection.execute("select pg_advisory_xact_lock(hashtext('rules.rules'))")
             rows = await connection.fetch("select id, meaning, body from rules.rules")
             known = {row["id"]: RuleActivation(rule=Rule.model_validate_json(row["body"]), meaning=row["meaning"]) for row in rows}
@@ -292,6 +306,14 @@ def _old(rule: Rule, published: Rule) -> list[str]:
     if rule != published:
         return [f"rule {rule.id} was changed without raising its version {rule.version}; the published one stays in force"]
     return []
+
+
+def _told_open(row: asyncpg.Record) -> ToldOpen | None:
+    try:
+        return ToldOpen(Warning.model_validate_json(row["body"]), row["version"] == VERSION)
+    except ValidationError as error:
+        _log.error("unreadable_warning", body=row["body"], error=str(error))
+        return None
 
 
 def _outgoing(one: Forward) -> Outgoing:

@@ -1,9 +1,10 @@
-"""What people write of rules: the published JSON Schemas take all that the models take, as YAML has it, and the cities' rules pass their own tests."""
+"""What people write of rules: the published JSON Schemas take all that the models take, and the cities' rules pass their own tests."""
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def as_json(value: Any) -> Any:
         return {str(key): as_json(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [as_json(inner) for inner in value]
-    return value.isoformat() if isinstance(value, datetime.date | datetime.datetime) else value
+    return value.isoformat() if isinstance(value, dt.date | dt.datetime) else value
 
 
 def label(path: Path) -> str:
@@ -67,7 +68,7 @@ def in_seconds(value: Any, key: str = "") -> Any:
     if isinstance(value, list):
         return [in_seconds(inner) for inner in value]
     is_span = key in SPANS and isinstance(value, str)
-    return TypeAdapter(datetime.timedelta).validate_python(value).total_seconds() if is_span else value
+    return TypeAdapter(dt.timedelta).validate_python(value).total_seconds() if is_span else value
 
 
 @given(rules(), st.booleans())
@@ -88,7 +89,7 @@ def test_whatever_the_model_takes_of_a_changed_rule_the_schema_takes(rule: Rule,
             break
         at = data.draw(st.sampled_from(inner))
     key = data.draw(st.sampled_from(sorted(at) if isinstance(at, dict) else range(len(at))))
-    at[key] = data.draw(st.sampled_from([None, 1, 0.5, 120, "PT2M", "a", [], {}, ["a", "a"], {"zh": "a", "en": "a"}, {"kind": "value"}]))
+    at[key] = data.draw(st.sampled_from([None, 2, 0.5, 120, "PT2M", "a", [], {}, ["a", "a"], {"zh": "a", "en": "a"}, {"kind": "value"}]))
     try:
         Rule.model_validate(value)
     except ValidationError:
@@ -115,3 +116,28 @@ def test_nothing_is_wrong_with_the_cities_rules():
 def test_the_models_are_the_ones_that_are_published():
     assert generate.MODELS["rule.Rule"] is Rule
     assert generate.MODELS["rule_test.RuleTests"] is RuleTests
+
+
+GUIDE = (CITIES.parent / "docs" / "rules.md").read_text("utf-8")
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+
+
+@pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: re.search(r"^id: (.*)$", text, re.MULTILINE)[1])
+def test_the_guide_s_examples_can_be_used(text: str, tmp_path: Path):
+    rule = yaml.safe_load(text)
+    file = tmp_path / f"{rule['id']}.yaml"
+    file.write_text(text, "utf-8")
+    said = [str(note.problem) for note in rule_check.check([file])]
+    assert [problem for problem in said if "`standard` is missing" not in problem] == []
+    assert [error.message for error in RULE.iter_errors(as_json(rule))] == []
+
+
+def test_the_guide_has_an_example_of_every_kind():
+    kinds = {yaml.safe_load(text).get("measure", {}).get("kind", "value") for text in EXAMPLES}
+    assert kinds == {branch["$ref"].rpartition("/")[2].lower() for branch in RULE.schema["properties"]["measure"]["oneOf"]}
+
+
+def test_the_guide_s_test_is_one_of_the_city_s():
+    (text,) = re.findall(r"```yaml tests\n(.*?)```", GUIDE, re.DOTALL)
+    (story,) = yaml.safe_load(text)["tests"]
+    assert story in yaml.safe_load((CITIES / "620100" / "rule-tests" / "fire-smoke.yaml").read_text("utf-8"))["tests"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from schemas.control import RuleActivation
-from schemas.measure import Agreement
+from schemas.measure import Agreement, Background, Regional
 from schemas.rule import MAIN, Applies, Direction, Rule
 from services.rules.domain import kinds
 from services.rules.domain.kinds.base import Kind
@@ -47,6 +47,8 @@ class Scene:
     @property
     def window(self) -> int:
         """What evidence tells as the window, in microseconds; 0 for none."""
+        if isinstance(self.rule.measure, Regional | Background):
+            return micros(self.rule.measure.length)
         return self.within or (self.kind.window if self.kind is not None else 0)
 
 
@@ -79,9 +81,17 @@ class Index:
     def __init__(self, ruled: Iterable[Ruled] = ()) -> None:
         self._main: dict[str, list[Ruled]] = {}
         self._also: dict[str, list[Ruled]] = {}
+        self.agreements: list[Ruled] = []
+        """Rules of places."""
+        self.regional: list[Ruled] = []
+        """Rules of districts and the city."""
         for one in sorted(ruled, key=lambda one: one.rule.id):
             if one.rule.enabled:
                 self._main.setdefault(one.rule.applies.metric, []).append(one)
+                if isinstance(one.rule.measure, Agreement):
+                    self.agreements.append(one)
+                if isinstance(one.rule.measure, Regional | Background):
+                    self.regional.append(one)
                 for metric in {also.metric for also in one.rule.also.values()}:
                     self._also.setdefault(metric, []).append(one)
 

@@ -11,8 +11,10 @@ from uuid import UUID
 
 import msgspec
 
+from schemas import wire
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.rules.domain.episodes import OPEN_END, Episode, Life
+from services.rules.domain.kinds.regional import Closing, Region, Source
 from services.rules.domain.ladder import Flip, Run
 from services.rules.domain.revision import Evidence
 from services.rules.domain.ring import Ring
@@ -20,6 +22,9 @@ from services.rules.domain.state import Clock, Place, Sensor, Series, Silence, S
 
 if TYPE_CHECKING:
     from services.rules.domain.step import Partition
+
+Kept = Sensor | Place | Region
+"""What stands on pages."""
 
 PAGES = 1_024
 """The head, and what keys are spread over: a page of 50,000 sensors' partition holds 50."""
@@ -41,31 +46,31 @@ class Pages:
 
     def __init__(self, partition: Partition) -> None:
         self._partition = partition
-        self._changed = bytearray(PAGES)
-        self._pending = bytearray(PAGES)
+        self.changed = bytearray(PAGES)
+        self.pending = bytearray(PAGES)
         self._next = PAGES
         self._early: list[tuple[int, bytes]] = []
-        self._held: list[dict[str, Sensor | Place]] = [{} for _ in range(PAGES)]
+        self._held: list[dict[str, Kept]] = [{} for _ in range(PAGES)]
 
-    def add(self, one: Sensor | Place) -> None:
+    def add(self, one: Kept) -> None:
         """Put a sensor or place on its page."""
         self._held[one.page][_name(one)] = one
 
-    def remove(self, one: Sensor | Place) -> None:
+    def remove(self, one: Kept) -> None:
         """Take a place off its page."""
         self._held[one.page].pop(_name(one), None)
 
     def touch(self, page: int) -> None:
         """Say that a page is about to change; what a snapshot still needs of it is written first."""
-        self._changed[page] = 1
-        if self._pending[page]:
+        self.changed[page] = 1
+        if self.pending[page]:
             self._write(page)
 
     def begin(self) -> None:
         """Begin a snapshot of all that has changed since the last one."""
         assert not self.under_way  # noqa: S101 - one at a time
-        self._pending, self._changed = self._changed, bytearray(PAGES)
-        self._pending[HEAD] = 1
+        self.pending, self.changed = self.changed, bytearray(PAGES)
+        self.pending[HEAD] = 1
         self._next = 0
 
     @property
@@ -79,7 +84,7 @@ class Pages:
         size = sum(len(body) for _, body in taken)
         while self._next < PAGES and (size < at_most_bytes or not taken):
             page, self._next = self._next, self._next + 1
-            if self._pending[page]:
+            if self.pending[page]:
                 self._write(page)
                 taken += self._early
                 size += sum(len(body) for _, body in self._early)
@@ -87,22 +92,29 @@ class Pages:
         return taken
 
     def _write(self, page: int) -> None:
-        self._pending[page] = 0
-        body = (
-            _head(self._partition)
-            if page == HEAD
-            else [_sensor(one) if isinstance(one, Sensor) else _place(one) for one in self._held[page].values()]
-        )
+        self.pending[page] = 0
+        body = _head(self._partition) if page == HEAD else [_kept(one) for one in self._held[page].values()]
         self._early.append((page, _encode(body)))
 
 
-def _name(one: Sensor | Place) -> str:
-    return f"s{one.id}" if isinstance(one, Sensor) else f"p{one.key}"
+def _name(one: Kept) -> str:
+    return f"s{one.id}" if isinstance(one, Sensor) else f"{'p' if isinstance(one, Place) else 'r'}{one.key}"
+
+
+def _kept(one: Kept) -> Any:
+    return _sensor(one) if isinstance(one, Sensor) else _place(one) if isinstance(one, Place) else _region(one)
+
+
+def _region(one: Region) -> Any:
+    partials = [list(sources.values()) for sources in one.windows.values()]
+    return ("r", (one.rule, one.region, one.origin), one.meaning, one.name, one.domain, one.department, one.judged, partials)
 
 
 def _head(partition: Partition) -> Any:
     clocks = {name: (clock.listened, clock.resumed, clock.last, clock.reported) for name, clock in partition.listening.clocks.items()}
-    return (partition.now, partition.bodies, clocks)
+    statistics = {rule: (source.meaning, source.closed, sorted(source.again)) for rule, source in partition.statistics.state.items()}
+    closing = {rule: (one.meaning, one.sources, one.ends) for rule, one in partition.regions.closing.items()}
+    return (partition.now, partition.bodies, clocks, statistics, closing)
 
 
 def _sensor(one: Sensor) -> Any:
@@ -130,7 +142,7 @@ def _series(one: Series) -> Any:
 
 def _place(one: Place) -> Any:
     facts = (one.street, one.name, one.metric, one.statistic, one.period_s, one.origin, one.domain, one.department, one.newest)
-    return ("p", one.key, facts, None if one.tracker is None else _tracker(one.tracker), list(one.members))
+    return ("p", one.key, facts, None if one.tracker is None else _tracker(one.tracker), list(one.members), one.births)
 
 
 def _ring(one: Ring) -> Any:
@@ -145,7 +157,7 @@ def _tracker(one: Tracker) -> Any:
     samples = None if one.samples is None else _ring(one.samples)
     leaves = None if one.leaves is None else {name: _ring(ring) for name, ring in one.leaves.items()}
     stretches = None if one.stretches is None else [(each.begin, each.end, each.mask, _runs(each.runs), each.flips) for each in one.stretches]
-    more = (one.mask, _runs(one.runs), samples, leaves, stretches, _life(one.life), one.kept, one.first, one.grid)
+    more = (one.mask, _runs(one.runs), samples, leaves, stretches, _life(one.life), one.kept, one.first, one.grid, one.births)
     return (one.meaning, one.birth, one.floor, one.reached, one.seen, *more)
 
 
@@ -179,15 +191,19 @@ class Store:
         for one in content:
             if one[0] == "s":
                 self._sensor(page, *one[1:])
-            else:
+            elif one[0] == "p":
                 self._place(page, *one[1:])
+            else:
+                self._region(page, *one[1:])
 
     def _keep(self, value: Any) -> Any:
         return self._same.setdefault(value, value)
 
     def _head(self, content: Any) -> None:
         partition = self._partition
-        partition.now, partition.bodies, clocks = content
+        partition.now, partition.bodies, clocks, statistics, closing = content
+        partition.statistics.state = {rule: Source(meaning, closed, set(again)) for rule, (meaning, closed, again) in statistics.items()}
+        partition.regions.closing = {rule: Closing(*one) for rule, one in closing.items()}
         for name, (listened, resumed, last, reported) in clocks.items():
             clock = partition.listening.clocks[name] = Clock()
             clock.listened, clock.resumed, clock.last, clock.reported = listened, resumed, last, reported
@@ -219,12 +235,21 @@ class Store:
         one.values.frombytes(ring[1])
         one.trackers = {self._keep(rule): _read_tracker(self._keep(rule), tracker) for rule, tracker in trackers.items()}
 
-    def _place(self, page: int, key: str, facts: Any, tracker: Any, members: Any) -> None:
+    def _place(self, page: int, key: str, facts: Any, tracker: Any, members: Any, births: Any) -> None:  # noqa: PLR0917 - as written
         street, name, *rest = facts
         one = self._partition.places[key] = Place(key, street, name, page)
         one.metric, one.statistic, one.period_s, one.origin, one.domain, one.department, one.newest = rest
         one.tracker = None if tracker is None else _read_tracker(key.partition("\n")[0], tracker)
+        one.births = births
         one.members = dict.fromkeys(members)  # type: ignore[assignment] # found once all sensors are there
+        self._partition.pages.add(one)
+
+    def _region(self, page: int, key: Any, meaning: int, name: Any, domain: str, department: str, judged: int, windows: Any) -> None:  # noqa: PLR0917 - as written
+        one = self._partition.regions.known[tuple(key)] = Region(key[0], key[1], key[2], meaning, name, domain, department, page, judged=judged)
+        for partials in windows:
+            for content in partials:
+                partial = msgspec.convert(content, wire.Partial)
+                one.windows.setdefault(partial.end, {})[partial.source] = partial
         self._partition.pages.add(one)
 
 
@@ -243,7 +268,7 @@ def _read_tracker(rule: str, content: Any) -> Tracker:
     one = Tracker(rule, meaning, birth)
     one.floor, one.reached, one.seen = floor, reached, seen
     if more:
-        one.mask, runs, samples, leaves, stretches, life, kept, one.first, one.grid = more
+        one.mask, runs, samples, leaves, stretches, life, kept, one.first, one.grid, one.births = more
         one.runs = _read_runs(runs)
         one.samples = None if samples is None else _read_ring(samples, tuples=True)
         one.leaves = None if leaves is None else {name: _read_ring(ring) for name, ring in leaves.items()}

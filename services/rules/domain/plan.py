@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from schemas.limit import WEEKDAYS, Case, Limits
+from schemas.measure import Window
 from schemas.rule import FRESH, MAIN, All, Compare, Condition, Direction, Either, Not, Rule, Way
 from services.rules.domain.calendar import local
 
@@ -25,7 +26,10 @@ def micros(span: timedelta | None) -> int:
 def fresh_of(rule: Rule, period_s: int, own: timedelta | None = None) -> int:
     """Return how long a reading stands, in microseconds."""
     given = own or rule.fresh
-    return micros(given) if given is not None else max(micros(FRESH), 3_000_000 * period_s)
+    if given is not None:
+        return micros(given)
+    every = micros(rule.measure.every) if isinstance(rule.measure, Window) else 0
+    return max(micros(FRESH), 3_000_000 * period_s, 3 * every)
 
 
 class Bound:
@@ -97,7 +101,7 @@ class Plan:
 
     def __init__(self, rule: Rule, attributes: Mapping[str, str]) -> None:
         self.rule = rule
-        self._columned = bool(rule.also) or rule.measure.kind == "agreement"
+        self._columned = bool(rule.also) or rule.measure.kind in {"agreement", "background"}
         self.sign = 1 if rule.direction is Direction.ABOVE else -1
         self.columns = (MAIN, *sorted(rule.also))
         self.tiers = tuple(

@@ -90,7 +90,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class Forward(msgspec.Struct, frozen=True, gc=False):
-    """A record for `city.derived`: keyed by `region`, or for one `partition`."""
+    """A record for `city.derived`: keyed by `region`, or for one `partition`; with neither for all of them."""
 
     record: wire.Record
     region: str | None = None

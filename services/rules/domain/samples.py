@@ -67,44 +67,47 @@ def next_grid(kind: Kind, tracker: Tracker) -> int:
     return OPEN_END if tracker.first == OPEN_END else kind.next_grid(max(tracker.grid, tracker.first, tracker.floor))
 
 
-def of_leaf(kind: Kind, readings: Ring, ring: Ring, tracker: Tracker, end: int) -> None:
+def of_leaf(kind: Kind, readings: Ring, ring: Ring, birth: int, end: int) -> None:
     """Make the samples of one measure of a condition anew."""
     for at in readings.places(end, kind.reaches(end)):
-        number = kind.number(readings, at, tracker.birth) if readings.ends[at] > tracker.birth else None
+        number = kind.number(readings, at, birth) if readings.ends[at] > birth else None
         if number is None:
             ring.remove(readings.ends[at])
         else:
             ring.put(readings.ends[at], number)
 
 
-def of_several(columns: Sequence[tuple[Ring, int]], tracker: Tracker, end: int) -> int | None:
-    """Make a condition's samples anew from an end on: each measure's newest number, which stands for its `fresh`; (ring, fresh) of each."""
+def of_several(columns: Sequence[tuple[Ring, int, int]], tracker: Tracker, end: int) -> int | None:
+    """Make a condition's samples anew from an end on: each measure's newest number, which stands for its `fresh`; (ring, fresh, birth) of each."""
     samples = tracker.samples
     assert samples is not None  # noqa: S101 - conditions have their own
     first = max(end, tracker.floor + 1)
-    ends = sorted({one for ring, _ in columns for one in ring.ends[bisect_left(ring.ends, first) :]})
-    made = [(one, tuple(ring.latest(one, max(one - fresh - 1, tracker.birth)) for ring, fresh in columns)) for one in ends]
+    ends = sorted({one for ring, _, birth in columns for one in ring.ends[bisect_left(ring.ends, max(first, birth + 1)) :]})
+    made = [(one, tuple(ring.latest(one, max(one - fresh - 1, birth)) for ring, fresh, birth in columns)) for one in ends]
     return _replace(samples, first, OPEN_END, made)
 
 
-def of_place(members: Mapping[str, Ring], past: Callable[[int, float], bool], within: int, tracker: Tracker, end: int) -> int | None:
-    """Make a place's samples anew: how many of its members are past their limit by their newest reading not older than `within`, and which."""
+def of_place(members: Mapping[str, tuple[Ring, int]], past: Callable[[int, float], bool], within: int, tracker: Tracker, end: int) -> int | None:
+    """Make a place's samples anew: how many of its members are past their limit by their newest reading not older than `within`, and which.
+
+    Of each member (readings, birth): readings up to its birth do not count.
+    """
     samples = tracker.samples
     assert samples is not None  # noqa: S101 - places have their own
     first, last = max(end, tracker.floor + 1), end + within - 1
-    ends = sorted({one for ring in members.values() for one in ring.ends[bisect_left(ring.ends, first) : bisect_right(ring.ends, last)]})
+    ends = sorted({ring.ends[at] for ring, birth in members.values() for at in ring.places(max(first, birth + 1), last)})
     made = [(one, _agreeing(members, past, within, one)) for one in ends]
     return _replace(samples, first, last, made)
 
 
-def _agreeing(members: Mapping[str, Ring], past: Callable[[int, float], bool], within: int, at: int) -> tuple[float, tuple[str, ...]]:
-    names = [name for name, ring in members.items() if agrees(ring, past, within, at)]
+def _agreeing(members: Mapping[str, tuple[Ring, int]], past: Callable[[int, float], bool], within: int, at: int) -> tuple[float, tuple[str, ...]]:
+    names = [name for name, (ring, birth) in members.items() if agrees(ring, past, max(at - within, birth), at)]
     return float(len(names)), tuple(sorted(names)[:MOST_SENSORS])
 
 
-def agrees(ring: Ring, past: Callable[[int, float], bool], within: int, at: int) -> bool:
-    """Say whether a member is past its limit at a time."""
-    value = ring.latest(at, at - within)
+def agrees(ring: Ring, past: Callable[[int, float], bool], after: int, at: int) -> bool:
+    """Say whether a member is past its limit at a time, by its newest reading later than another."""
+    value = ring.latest(at, after)
     return value is not None and past(at, value)
 
 

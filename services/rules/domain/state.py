@@ -48,6 +48,7 @@ class Tracker:
 
     __slots__ = (
         "birth",
+        "births",
         "due",
         "first",
         "floor",
@@ -88,6 +89,8 @@ class Tracker:
         """The latest time that was decided without a sample at it: an earlier sample is late, even if it is the newest."""
         self.leaves: dict[str, Ring] | None = None
         """Of a rule with other measures beside its own: their samples, where these are not the readings."""
+        self.births: dict[str, int] | None = None
+        """The same of each measure by name."""
         self.first = OPEN_END
         """End of the first reading after `birth`: grids begin after it."""
         self.grid = NEVER
@@ -127,6 +130,7 @@ class Series(Ring):
         "period_s",
         "sensor",
         "statistic",
+        "statistics",
         "trackers",
         "used_by",
         "watched",
@@ -155,6 +159,8 @@ class Series(Ring):
         """How long readings are kept, in microseconds, when they are looked at for that."""
         self.grace = grace(period_s)
         self.watched = False
+        self.statistics: tuple[Any, ...] = ()
+        """Rules of districts and the city that need it."""
         self.closed: dict[str, int] | None = None
         """By rule: the latest time in an id of a tracker that was dropped."""
 
@@ -219,7 +225,22 @@ class Silence:
 class Place:
     """Sensors that stand together, as a rule of kind `agreement` sees them; or a region, in `city.derived`."""
 
-    __slots__ = ("department", "domain", "key", "members", "metric", "name", "newest", "origin", "page", "period_s", "statistic", "street", "tracker")
+    __slots__ = (
+        "births",
+        "department",
+        "domain",
+        "key",
+        "members",
+        "metric",
+        "name",
+        "newest",
+        "origin",
+        "page",
+        "period_s",
+        "statistic",
+        "street",
+        "tracker",
+    )
 
     def __init__(self, key: str, street: str, name: dict[str, str], page: int) -> None:
         self.key = key
@@ -234,6 +255,8 @@ class Place:
         self.domain = ""
         self.department = ""
         self.members: dict[str, Series] = {}
+        self.births: dict[str, int] = {}
+        """Of members that joined later: their newest end then; what they read before does not count."""
         self.newest = NEVER
         self.tracker: Tracker | None = None
 

@@ -6,11 +6,11 @@ It knows sensors and rules only from control records. See `docs/adr/0008-the-eng
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from heapq import heappop, heappush
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -18,21 +18,25 @@ from pydantic import ValidationError
 
 from schemas import wire
 from schemas.control import RuleActivation
+from schemas.measure import Aggregate, Agreement, Background, Regional
 from schemas.observation import Statistic
-from schemas.rule import MAIN
+from schemas.rule import MAIN, Applies, Rule
 from schemas.tiers import GRAVITY
 from schemas.warning import Change, Warning  # noqa: A004 - the field's own word
-from services.rules.domain import pages, samples
+from services.rules.domain import pages as written
+from services.rules.domain import samples
 from services.rules.domain import tracker as folding
 from services.rules.domain.episodes import OPEN_END, Episode, Life, News, close, identity
 from services.rules.domain.index import Index, Ruled, Scene, concerns, watches
+from services.rules.domain.kinds import regional
 from services.rules.domain.kinds.absence import NOT_HEARD, Listening
+from services.rules.domain.kinds.regional import Region, Regions, Sources
 from services.rules.domain.ladder import NEVER
 from services.rules.domain.pages import HEAD, PAGES, Pages, Store
-from services.rules.domain.plan import fresh_of
-from services.rules.domain.revision import Output
+from services.rules.domain.plan import fresh_of, micros
+from services.rules.domain.revision import Forward, Output
 from services.rules.domain.ring import Ring
-from services.rules.domain.state import Place, Sensor, Series, Silence, Stretch, Tracker, grace
+from services.rules.domain.state import HOUR_GRACE, Place, Sensor, Series, Silence, Stretch, Tracker, grace
 from services.rules.domain.telling import Owner, revision
 
 REVISE = 3_600_000_000
@@ -115,6 +119,12 @@ class Partition:
         """By rule: its newest activation as it came."""
         self.pages = Pages(self)
         self.listening = Listening({})
+        self.statistics = Sources()
+        self.regions = Regions()
+        self.derived = False
+        """Whether it is one of `city.derived`."""
+        self.source, self.sources = 0, 1
+        """Which partition it is, of how many."""
         self._rules: dict[str, Ruled] = {}
         self._index = Index()
         self._generation = 0
@@ -163,6 +173,9 @@ class Partition:
             for series in sensor.series.values():
                 for one in series.trackers.values():
                     self._resume(one, series, sensor.attributes)
+                for ruled in self._index.regional:
+                    if regional.covers(ruled.rule, series):
+                        self.statistics.add(ruled, series)
             for silence in (sensor.silences or {}).values():
                 self._resume(silence.tracker, silence, sensor.attributes)
                 self.listening.expect(silence)
@@ -197,14 +210,23 @@ class Partition:
             return self._tick(record)
         if type(record) is wire.Sensor:
             return self._sensor(record)
-        assert type(record) is wire.Activation  # noqa: S101 - the union has no other
-        return self._activation(record)
+        if type(record) is wire.Activation:
+            return self._activation(record)
+        if type(record) is wire.Partial:
+            return self._partial(record)
+        if type(record) is wire.Closed:
+            return self._closed(record)
+        assert type(record) is wire.Left  # noqa: S101 - the union has no other
+        return self._left(record)
 
     def _observe(self, record: wire.Observation) -> Outcome:
         sensor = self.sensors.get(record.sensor)
         if sensor is None or record.street != sensor.street:
             return (Reason.UNKNOWN_SENSOR if sensor is None else Reason.ELSEWHERE), NOTHING
-        self.pages.touch(sensor.page)
+        pages = self.pages
+        pages.changed[sensor.page] = 1
+        if pages.pending[sensor.page]:
+            pages.touch(sensor.page)
         end = record.end
         plain = record.start == end and record.origin == "real" and record.statistic == "instant"
         outputs: list[Output] | None = None
@@ -260,6 +282,9 @@ class Partition:
     def _reading(self, series: Series, end: int, value: float, record: wire.Observation, *, late: bool) -> list[Output]:
         """Take all trackers on that a reading concerns."""
         found: list[Output] = []
+        for ruled in series.statistics:
+            self.pages.touch(HEAD)
+            self.statistics.changed(ruled, end)
         for one in series.used_by:
             if one.leaves is not None:  # judged once all values of the record are there
                 self._conditions.setdefault(id(one), (one, []))[1].append(series)
@@ -289,7 +314,8 @@ class Partition:
         if isinstance(one.owner, Place):
             self.pages.touch(one.owner.page)
             one.owner.newest = max(one.owner.newest, end)
-            return samples.of_place(one.owner.members, scene.past, scene.within, one, end)
+            members = {name: (ring, one.owner.births.get(name, one.birth)) for name, ring in one.owner.members.items()}
+            return samples.of_place(members, scene.past, scene.within, one, end)
         assert scene.kind is not None  # noqa: S101 - it has samples of its own
         return samples.at_reading(scene.kind, series, one, end, self.now - series.grace)
 
@@ -299,12 +325,15 @@ class Partition:
         conditions, self._conditions = self._conditions, {}
         for one, changed in conditions.values():
             scene: Scene = one.scene
-            rings: list[tuple[Ring, int]] = []
+            rings: list[tuple[Ring, int, int]] = []
+            births = one.births or {}
             for name, ring, source in _columns(one, scene):
                 kind = scene.columns[name]
                 if kind is not None and source in changed:
-                    samples.of_leaf(kind, source, ring, one, record.end)
-                rings.append((ring, fresh_of(scene.rule, one.owner.period_s, None if name == MAIN else scene.rule.also[name].fresh)))
+                    samples.of_leaf(kind, source, ring, births[name], record.end)
+                rings.append(
+                    (ring, fresh_of(scene.rule, one.owner.period_s, None if name == MAIN else scene.rule.also[name].fresh), births[name])
+                )
             begin = samples.of_several(rings, one, record.end)
             news = [] if begin is None else self._refold(one, scene, begin)
             if news:
@@ -312,7 +341,7 @@ class Partition:
             self._schedule(one)
         return found
 
-    def _refold(self, one: Tracker, scene: Scene, changed: int) -> list[News]:
+    def _refold(self, one: Tracker, scene: Scene, changed: int, moment: folding.Moment | None = None) -> list[News]:
         """Take a tracker on whose samples have changed from `changed` on."""
         ring = one.samples
         assert ring is not None  # noqa: S101 - the callers have changed it
@@ -320,12 +349,12 @@ class Partition:
         ahead = changed == newest and changed > one.seen and changed >= one.reached
         one.seen = max(one.seen, newest)
         if not ahead:
-            return folding.again(one, ring, scene.plan, self._moment(one), changed)
+            return folding.again(one, ring, scene.plan, moment or self._moment(one), changed)
         value = ring.values[-1]
         low, high = scene.plan.band(one.mask)
         if one.rests and not isinstance(value, tuple) and low < value < high:
             return []
-        return folding.forward(one, ring, scene.plan, self._moment(one), changed, value)
+        return folding.forward(one, ring, scene.plan, moment or self._moment(one), changed, value)
 
     def _moment(self, one: Tracker) -> folding.Moment:
         rule, meaning, owner = one.rule, one.meaning, one.owner
@@ -358,6 +387,8 @@ class Partition:
         self.listening.tick(record)
         for silence in self.listening.missed():
             outputs += self._missed(silence)
+        if self._index.regional:
+            outputs += self.statistics.tick(self._index.regional, self.now, self.source, self.sources)
         dues = self._dues
         while dues and dues[0][0] <= record.time:
             at, _, one = heappop(dues)
@@ -466,7 +497,9 @@ class Partition:
                 outputs += self._drop(known, Change.SENSOR_MOVED, lambda _: True)
             outputs += self._drop(known, Change.RULE_CHANGED, lambda rule: not concerns(self._rules[rule].rule.applies, new))
             self._freeze(known)
+        stood = self._stands(known) if known.version else set()
         self._take_facts(known, record, body)
+        outputs += self._stand(known, stood)
         self._listen(known)
         return Reason.APPLIED, outputs
 
@@ -528,6 +561,8 @@ class Partition:
         self.bodies[record.rule] = record.body
         self._index = Index(self._rules.values())
         self._generation += 1
+        if isinstance(new.rule.measure, Regional | Background):
+            outputs += self._forward_rule(record, new)
         if new.rule.measure.kind == "absence" and new.rule.enabled:
             for sensor in self.sensors.values():
                 self.pages.touch(sensor.page)
@@ -548,6 +583,9 @@ class Partition:
             outputs += self._end(sensor.silences[rule].tracker, change)
             del sensor.silences[rule]
         sensor.silences = sensor.silences or None
+        for ruled in self._index.regional:
+            if which(ruled.rule.id):
+                outputs += self.statistics.leave(ruled, sensor)
         for key in [key for key in sensor.places or () if which(key.partition("\n")[0])]:
             outputs += self._leave(sensor, key)
         return outputs
@@ -571,17 +609,162 @@ class Partition:
         one.owner = one.scene = None
         return outputs
 
+    # --- districts and the city ---
+
+    def _forward_rule(self, record: wire.Activation, new: Ruled) -> list[Output]:
+        if not self.derived:
+            return [Forward(record, partition=self.source)]
+        found: list[Output] = []
+        for region in self.regions.of(record.rule, new.meaning):  # partials of other sources may be here before the rule
+            found += self._judge_region(region, [end for end in sorted(region.windows) if end <= self.regions.complete(record.rule, new.meaning)])
+        return found
+
+    def _partial(self, record: wire.Partial) -> Outcome:
+        known = self.regions.known.get((record.rule, record.region, record.origin))
+        if known is not None:
+            self.pages.touch(known.page)
+        region = self.regions.take_partial(record, page_of)
+        if region is None:
+            return Reason.OLD_VERSION, NOTHING
+        if region is not known:
+            if known is not None:
+                self.pages.remove(known)
+            self.pages.touch(region.page)
+            self.pages.add(region)
+        return Reason.APPLIED, self._judge_region(region, [record.end]) if record.end <= region.judged else NOTHING
+
+    def _closed(self, record: wire.Closed) -> Outcome:
+        self.pages.touch(HEAD)
+        if not self.regions.take_closed(record):
+            return Reason.OLD_VERSION, NOTHING
+        complete = self.regions.complete(record.rule, record.meaning)
+        self.now = max(self.now, complete)
+        outputs: list[Output] = []
+        for region in self.regions.of(record.rule, record.meaning):
+            outputs += self._judge_region(region, [end for end in sorted(region.windows) if region.judged < end <= complete])
+        return Reason.APPLIED, outputs
+
+    def _judge_region(self, region: Region, ends: Sequence[int]) -> list[Output]:
+        ruled = self._rules.get(region.rule)
+        if ruled is None or ruled.meaning != region.meaning or not ends:
+            return []
+        measure = ruled.rule.measure
+        assert isinstance(measure, Regional | Background)  # noqa: S101 - others have no regions
+        self.pages.touch(region.page)
+        region.judged = max(region.judged, ends[-1])
+        outputs: list[Output] = []
+        touched: dict[int, tuple[Tracker, int]] = {}
+        for end in ends:
+            number = region.number(measure, end)
+            for one, sample in self._region_samples(region, ruled, end, number):
+                assert one.samples is not None  # noqa: S101 - made with them
+                if sample is None:
+                    one.samples.remove(end)
+                else:
+                    one.samples.put(end, sample)
+                touched.setdefault(id(one), (one, end))
+        settled = region.judged - REVISE - HOUR_GRACE - 2 * micros(measure.length)
+        for one, first in touched.values():
+            self.pages.touch(one.owner.page if isinstance(one.owner, Place) else one.owner.sensor.page)
+            scene: Scene = one.scene
+            moment = self._region_moment(one, ruled)
+            news = self._refold(one, scene, first, moment)
+            ring = one.samples
+            assert ring is not None  # noqa: S101 - see above
+            news += folding.tick(one, ring, scene.plan, moment)
+            if ring.ends and ring.ends[0] < settled:
+                folding.settle(one, ring, scene.plan, moment.fresh, settled)
+                ring.cut(settled)
+            if news:
+                outputs += self._tell(one, news, None)
+        for end in [end for end in region.windows if end < settled]:
+            del region.windows[end]
+        return outputs
+
+    def _region_moment(self, one: Tracker, ruled: Ruled) -> folding.Moment:
+        complete = self.regions.complete(ruled.rule.id, ruled.meaning)
+        return folding.Moment(complete, fresh_of(ruled.rule, one.owner.period_s), complete, self._moment(one).identify)
+
+    def _region_samples(self, region: Region, ruled: Ruled, end: int, number: float | None) -> Iterator[tuple[Tracker, Any]]:
+        """Yield the trackers that a window of a region concerns, with their samples of it."""
+        measure = ruled.rule.measure
+        if isinstance(measure, Regional):
+            yield self._region_tracker(region, ruled, measure), number
+            return
+        assert isinstance(measure, Background)  # noqa: S101 - there is no other
+        background = None if number is None else number if measure.cap is None else min(number, measure.cap)
+        for site in region.sites(end).values():
+            yield self._site_tracker(site, region, ruled, measure), None if background is None else (site.mean - background, background)
+
+    def _region_tracker(self, region: Region, ruled: Ruled, measure: Regional) -> Tracker:
+        length_s = micros(measure.length) // 1_000_000
+        statistic = "instant" if measure.aggregate is Aggregate.COUNT else measure.aggregate.value
+        metric = ruled.rule.applies.metric
+        key = f"{region.rule}\n{region.region}/{series_key(metric, measure.aggregate.value, length_s, region.origin)}"
+        place = self.places.get(key)
+        if place is None:
+            place = self.places[key] = Place(key, region.region, region.name, page_of(key))
+            place.metric, place.statistic, place.period_s, place.origin = metric, statistic, length_s, region.origin
+            place.domain = ruled.rule.applies.domain or region.domain
+            place.department = ruled.rule.applies.department or region.department
+            self.pages.touch(place.page)
+            self.pages.add(place)
+        one = place.tracker
+        if one is None or one.meaning != ruled.meaning:
+            one = place.tracker = Tracker(region.rule, ruled.meaning, NEVER)
+            one.samples = Ring()
+            self._go_on(one, place)
+        one.owner, one.scene = place, ruled.scene({})
+        return one
+
+    def _site_tracker(self, site: wire.Site, region: Region, ruled: Ruled, measure: Background) -> Tracker:
+        sensor = self.sensors.get(site.sensor)
+        if sensor is None:
+            sensor = self.sensors[site.sensor] = Sensor(site.sensor)
+            sensor.page = page_of(site.sensor)
+            self.pages.touch(sensor.page)
+            self.pages.add(sensor)
+        self.pages.touch(sensor.page)
+        sensor.name, sensor.street, sensor.domain, sensor.department = site.name, site.street, site.domain, site.department
+        length_s = micros(measure.length) // 1_000_000
+        series = self._bare_series(sensor, ruled.rule.applies.metric, Statistic.MEAN.value, length_s, region.origin)
+        one = series.trackers.get(region.rule)
+        if one is None or one.meaning != ruled.meaning:
+            one = series.trackers[region.rule] = Tracker(region.rule, ruled.meaning, NEVER)
+            one.samples = Ring(values=[])
+            if series.closed is not None and region.rule in series.closed:
+                one.life = Life(after=series.closed[region.rule])
+            self._go_on(one, series)
+        one.owner, one.scene = series, ruled.scene({})
+        return one
+
+    def _left(self, record: wire.Left) -> Outcome:
+        sensor = self.sensors.get(record.sensor)
+        if sensor is None:
+            return Reason.NOT_WATCHED, NOTHING
+        self.pages.touch(sensor.page)
+        outputs: list[Output] = []
+        for series in sensor.series.values():
+            one = series.trackers.pop(record.rule, None)
+            if one is not None:
+                outputs += self._end(one, Change.SENSOR_MOVED)
+        return Reason.APPLIED, outputs
+
     # --- meetings ---
 
     def _series(self, sensor: Sensor, metric: str, statistic: str, period_s: int, origin: str) -> Series:
         """Return a series of a sensor, met."""
+        series = self._bare_series(sensor, metric, statistic, period_s, origin)
+        if series.generation != self._generation:
+            self._meet(series)
+        return series
+
+    def _bare_series(self, sensor: Sensor, metric: str, statistic: str, period_s: int, origin: str) -> Series:
         key = series_key(metric, statistic, period_s, origin)
         series = sensor.series.get(key)
         if series is None:
             key = self._same(key)
             series = sensor.series[key] = Series(sensor, key, self._same(metric), self._same(statistic), period_s, self._same(origin))
-        if series.generation != self._generation:
-            self._meet(series)
         return series
 
     def _meet(self, series: Series) -> None:
@@ -589,10 +772,16 @@ class Partition:
         sensor, metric = series.sensor, series.metric
         series.generation = self._generation
         used: list[Tracker] = []
+        statistics: list[Ruled] = []
         lookback, watched = 0, False
         for ruled in self._index.main(metric):
-            measure = ruled.rule.measure.kind
-            if measure == "absence" or not watches(ruled.rule.applies, series) or not concerns(ruled.rule.applies, sensor):
+            if isinstance(ruled.rule.measure, Regional | Background):
+                if regional.covers(ruled.rule, series):
+                    statistics.append(ruled)
+                    self.statistics.add(ruled, series)
+                    lookback = max(lookback, micros(ruled.rule.measure.length) + regional.grace_of(ruled.rule.applies))
+                continue
+            if ruled.rule.measure.kind == "absence" or not watches(ruled.rule.applies, series) or not concerns(ruled.rule.applies, sensor):
                 continue
             scene = ruled.scene(sensor.attributes)
             one = self._in_place(ruled, scene, sensor, series) if scene.past is not None else self._tracker(ruled, scene, series)
@@ -609,34 +798,35 @@ class Partition:
                     continue
                 watched = True
                 lookback = max(lookback, ruled.scene(sensor.attributes).lookback)
-                period = series.period_s if applies.period is None else round(applies.period.total_seconds())
-                own = self._series(
-                    sensor, applies.metric, applies.statistic.value, 0 if applies.statistic is Statistic.INSTANT else period, series.origin
-                )
-                one = own.trackers.get(ruled.rule.id)
-                if (
-                    one is not None
-                    and one.scene is not None
-                    and one not in used
-                    and series.key in {_also_key(one.scene, name, own) for name in ruled.rule.also}
-                ):
-                    used.append(one)
-        series.used_by, series.watched = tuple(used), watched
+                for own in self._main_series(applies, series, alike=also.statistic is not Statistic.INSTANT and also.period is None):
+                    one = own.trackers.get(ruled.rule.id)
+                    if one is None or one.scene is None or one in used:
+                        continue
+                    if series.key in {_also_key(one.scene, name, own) for name in ruled.rule.also}:
+                        used.append(one)
+        series.used_by, series.statistics, series.watched = tuple(used), tuple(statistics), watched or bool(statistics)
         series.keep = REVISE + series.grace + lookback + SLACK
         _rest(series)
+
+    def _main_series(self, applies: Applies, series: Series, *, alike: bool) -> list[Series]:
+        """Return the series of a rule's own measure that go with one of its other measures; `alike`: that has the same period."""
+        sensor = series.sensor
+        instant = applies.statistic is Statistic.INSTANT
+        if instant or applies.period is not None or alike:
+            period_s = 0 if instant else series.period_s if applies.period is None else round(applies.period.total_seconds())
+            return [self._series(sensor, applies.metric, applies.statistic.value, period_s, series.origin)]
+        return [own for own in sensor.series.values() if watches(applies, own) and own.origin == series.origin]
 
     def _tracker(self, ruled: Ruled, scene: Scene, series: Series) -> Tracker:
         one = series.trackers.get(ruled.rule.id)
         if one is None or one.meaning != ruled.meaning:
-            birth = series.newest
-            if scene.columns:
-                keys = [_also_key(scene, name, series) for name in ruled.rule.also]
-                birth = max([birth, *(series.sensor.series[key].newest for key in keys if key in series.sensor.series)])
-            one = series.trackers[self._same(ruled.rule.id)] = Tracker(self._same(ruled.rule.id), ruled.meaning, birth)
+            one = series.trackers[self._same(ruled.rule.id)] = Tracker(self._same(ruled.rule.id), ruled.meaning, series.newest)
             if scene.kind is not None:
                 one.samples = Ring()
             if scene.columns:
+                others = {name: series.sensor.series.get(_also_key(scene, name, series)) for name in ruled.rule.also}
                 one.samples, one.leaves = Ring(values=[]), {}
+                one.births = {MAIN: one.birth} | {name: NEVER if other is None else other.newest for name, other in others.items()}
                 for other in series.sensor.series.values():
                     other.generation = other.generation if other is series else -1
             if series.closed is not None and ruled.rule.id in series.closed:
@@ -661,7 +851,7 @@ class Partition:
             [None],
             GRAVITY[warning.peak],
             GRAVITY[warning.peak],
-            evidence=pages.evidence(warning),
+            evidence=written.evidence(warning),
         )
         one.mask = (2 << gravity) - 2
         one.floor = max(one.floor, changed)
@@ -671,18 +861,15 @@ class Partition:
 
     def _in_place(self, ruled: Ruled, scene: Scene, sensor: Sensor, series: Series) -> Tracker | None:
         """Return the tracker of the place in which a rule sees a sensor; None when the sensor has no such place."""
-        where = ruled.rule.measure.place  # type: ignore[union-attr]
-        name = sensor.names[0] if sensor.names else {"zh": sensor.street, "en": sensor.street}
-        at = sensor.street
-        if where != "street":
-            value = sensor.attributes.get(where.removeprefix("attribute:"))
-            if value is None:
-                return None
-            at = f"{at}:{value}"
-            name = {language: f"{text} {value}" for language, text in name.items()}
+        at = _stand_of(ruled.rule, sensor)
+        if at is None:
+            return None
         key = f"{ruled.rule.id}\n{at}/{series.key}"
         place = self.places.get(key)
         if place is None:
+            name = sensor.names[0] if sensor.names else {"zh": sensor.street, "en": sensor.street}
+            if at != sensor.street:
+                name = {language: f"{text} {at.partition(':')[2]}" for language, text in name.items()}
             place = self.places[key] = Place(key, sensor.street, name, page_of(key))
             place.metric, place.statistic, place.period_s, place.origin = series.metric, series.statistic, series.period_s, series.origin
             place.domain = ruled.rule.applies.domain or sensor.domain
@@ -694,11 +881,32 @@ class Partition:
             sensor.places = {**(sensor.places or {}), key: series.key}
         one = place.tracker
         if one is None or one.meaning != ruled.meaning:
-            one = place.tracker = Tracker(ruled.rule.id, ruled.meaning, series.newest)
+            stand = [other.series.get(series.key) for other in self.sensors.values() if _stand_of(ruled.rule, other) == at]
+            birth = max([series.newest, *(other.newest for other in stand if other is not None)])
+            one = place.tracker = Tracker(ruled.rule.id, ruled.meaning, birth)
             one.samples = Ring(values=[])
+            place.newest = max(place.newest, birth)
             self._go_on(one, place)
         one.owner, one.scene = place, ruled.scene({})
         return one
+
+    def _stands(self, sensor: Sensor) -> set[str]:
+        """Return where rules of kind `agreement` see a sensor stand: beginnings of places' keys."""
+        found = ((ruled.rule.id, _stand_of(ruled.rule, sensor)) for ruled in self._index.agreements)
+        return {f"{rule}\n{at}/" for rule, at in found if at is not None}
+
+    def _stand(self, sensor: Sensor, stood: set[str]) -> list[Output]:
+        """Take a sensor out of places where it no longer stands; in new ones only what it reads from here on counts."""
+        outputs: list[Output] = []
+        stands = self._stands(sensor)
+        for key in [key for key in sensor.places or () if not any(key.startswith(head) for head in stands)]:
+            outputs += self._leave(sensor, key)
+        for key, place in self.places.items():
+            if any(key.startswith(head) for head in stands - stood):
+                self.pages.touch(place.page)
+                series = sensor.series.get(key.partition("\n")[2].partition("/")[2])
+                place.births[sensor.id] = NEVER if series is None else series.newest
+        return outputs
 
     def _leave(self, sensor: Sensor, key: str) -> list[Output]:
         """Take a sensor out of a place; a place without members is forgotten."""
@@ -709,6 +917,7 @@ class Partition:
             return []
         self.pages.touch(place.page)
         place.members.pop(sensor.id, None)
+        place.births.pop(sensor.id, None)
         if place.tracker is None:
             return []
         if place.members:
@@ -757,6 +966,17 @@ def page_of(key: str) -> int:
     return 1 + crc32(key.encode()) % (PAGES - 1)
 
 
+def _stand_of(rule: Rule, sensor: Sensor) -> str | None:
+    """Return where a rule of kind `agreement` sees a sensor stand: its street, or a part of it; None when it does not see it."""
+    assert isinstance(rule.measure, Agreement)  # noqa: S101 - others do not ask
+    if not concerns(rule.applies, sensor):
+        return None
+    if rule.measure.place == "street":
+        return sensor.street
+    value = sensor.attributes.get(rule.measure.place.removeprefix("attribute:"))
+    return None if value is None else f"{sensor.street}:{value}"
+
+
 def _freeze_place(place: Place) -> None:
     one = place.tracker
     if one is not None and one.owner is not None and one.samples is not None:
@@ -765,7 +985,7 @@ def _freeze_place(place: Place) -> None:
 
 def _rest(series: Series) -> None:
     """Say between which values nothing happens as long as all that is concerned rests."""
-    low, high = -math.inf, math.inf
+    low, high = (math.inf, -math.inf) if series.statistics else (-math.inf, math.inf)
     for one in series.used_by:
         if one.scene is None or one.samples is not None or one.runs or one.reached > series.newest:
             low, high = math.inf, -math.inf

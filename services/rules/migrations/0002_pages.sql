@@ -24,8 +24,9 @@ create table rules.pages (
 );
 comment on table rules.pages is 'What a snapshot wrote because it had changed: a snapshot is the newest row of each page at or below its number.';
 
-alter table rules.warnings add column street text;
+alter table rules.warnings add column street text, add column version int not null default 0;
 update rules.warnings set street = body->>'street';
 alter table rules.warnings alter column street set not null;
+comment on column rules.warnings.version is 'Of the engine that told it: what another told, this one does not compute again from the log.';
 create index warnings_open on rules.warnings (street) where open;
 comment on index rules.warnings_open is 'Finds the episodes that an owner without a snapshot takes over.';

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import product
 from uuid import UUID, uuid5
+from xml.etree import ElementTree as ET
 
 import asyncpg
 import asyncpg.pool
@@ -37,6 +38,8 @@ from services.kit.topics import ACTIONS, SENSORS, WARNINGS
 from tests.integration.gateway.session import connected
 from tests.integration.parts import WAIT_S, Servers, Service
 from tests.integration.rooms import all_partitions, partition_for, publish_records, publish_warnings
+from tests.unit.gateway.cap_rules import problems as cap_problems
+from tests.unit.gateway.cap_rules import text, texts
 from tests.unit.gateway.city import CITY, DISTRICT, NOW, OTHER_DISTRICT, OTHER_STREET, SIBLING, STREET, name, observation, sensor, warning
 
 FOREIGN = "880000"
@@ -272,8 +275,23 @@ async def test_what_is_told_of_a_warning(client: httpx.AsyncClient, role: str):
         theirs = thing in person.sees()
         assert answer.status_code == (200 if theirs else 404 if person.may("watch") else 403), (person, thing)
         assert whose(answer.text) == ({thing} if theirs else set()), (person, thing)
+        if theirs and path.startswith("/cap"):
+            assert answer.headers["content-type"] == "application/cap+xml"
+            assert cap_problems(answer.content) == []
 
     await asyncio.gather(*(look(*each) for each in product(of_role(role), IN_HISTORY, ["", "/story", "/cap", "/cap?rev=1"])))
+
+
+async def test_a_warning_is_called_the_same_in_its_story_and_in_its_messages(client: httpx.AsyncClient):
+    chief, thing = Person("city", CITY, None), IN_HISTORY[0]
+    path = f"/v1/warnings/{id_of(*thing)}"
+    told = (await client.get(f"{path}/story", headers=chief.cookie)).json()
+    message = ET.fromstring((await client.get(f"{path}/cap?rev=1", headers=chief.cookie)).content)
+    assert text(message, "incidents") == told["identifier"]
+    assert text(message, "identifier") == f"{told['identifier']}.1"
+    assert told["explanation"]["en"] in texts(message, "info/description")
+    assert (await client.get(f"{path}/cap?rev=99", headers=chief.cookie)).status_code == 404
+    assert (await client.get(f"{path}/cap?rev=0", headers=chief.cookie)).status_code == 422
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -9,6 +9,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from services.kit import partitions
+from services.kit.database import TRANSIENT
 from services.kit.errors import Fenced, Misconfigured
 from services.kit.topics import OBSERVATIONS, WARNINGS
 
@@ -113,3 +114,27 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_start(pool: asyncpg.P
 async def test_a_topic_that_nobody_has_made_is_told(pool: asyncpg.Pool):
     with pytest.raises(Misconfigured, match=r"topics \['no\.such'\] are not in kit\.topics"):
         await claim(pool, A, TopicPartition("no.such", 0))
+
+
+async def test_an_owner_that_was_stopped_in_the_middle_of_a_commit_is_not_waited_for(pool: asyncpg.Pool):
+    """As under SIGSTOP: its transaction is open, and it holds the rows that its successor claims."""
+    old = await claim(pool, A)
+    connection = await pool.acquire()
+    await connection.execute("begin")
+    await partitions.advance(connection, ROOM, old, {A: 7})
+    new = await asyncio.wait_for(claim(pool, A), partitions.STOPPED_S + 5)
+    assert new[A].next_offset == 0
+    with pytest.raises(TRANSIENT):
+        await connection.execute("commit")
+    await pool.release(connection)
+    assert await offsets(pool) == {A: 0}
+
+
+async def test_holding_a_partition_fails_once_another_has_it(pool: asyncpg.Pool):
+    old = await claim(pool, A, B)
+    new = await claim(pool, A)
+    async with pool.acquire() as connection, connection.transaction():
+        await partitions.hold(connection, ROOM, A, new[A])
+        await partitions.hold(connection, ROOM, B, old[B])
+        with pytest.raises(Fenced, match=r"no longer owns city\.observations/0"):
+            await partitions.hold(connection, ROOM, A, old[A])

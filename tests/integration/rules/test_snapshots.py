@@ -268,7 +268,7 @@ async def test_open_episodes_of_other_partitions_are_not_taken_over(pool: asyncp
     store = Store(pool, None)  # type: ignore[arg-type]  # it reads no clock here
     taken = await store.take([TP, elsewhere])
     (warning,) = await kept(pool)
-    assert {tp: {str(each.id) for each in one.told_open or ()} for tp, one in taken.items()} == {TP: {warning[0]}, elsewhere: set()}
+    assert {tp: {str(each.warning.id) for each in one.told_open or ()} for tp, one in taken.items()} == {TP: {warning[0]}, elsewhere: set()}
     assert THERE != HERE
 
 
@@ -278,6 +278,7 @@ async def test_what_a_rebuild_decides_otherwise_is_told_at_the_committed_offset(
     await worker.assign([TP])
     await worker.work(batch([*START, reading(1, sensor="s1", flow=81), tick(2), tick(3), tick(4)]))
     ((opened, _),) = await kept(pool)
+    await pool.execute("update rules.warnings set version = version - 1")
     await pool.execute("update rules.partitions set next_offset = $1", BEGUN + 4)
     other = [*START, reading(1, sensor="s2", flow=81), reading(2, sensor="s1", flow=81), reading(3, sensor="s1", flow=10), tick(4)]
     successor = workers.new()

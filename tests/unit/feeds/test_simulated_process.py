@@ -48,7 +48,7 @@ def test_each_department_publishes_its_own_in_batches_with_its_own_key(ingest, r
     server.wait_for(25)
     log = stop(process)
     assert [entry["event"] for entry in log] == ["simulating", "stopped"]
-    assert log[0]["sensors"] == 120
+    assert log[0]["sensors"] == 123
     sent = Counter()
     for path, headers, body in server.requests:
         assert path == "/v1/events"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.rule import Rule
+from services.kit import city
 from services.kit.documents import Invalid, Problem, closest, parse, read
 
 FILE = Path("r1.yaml")
@@ -186,3 +187,12 @@ def test_no_document_crashes_the_reader(value: object):
 @pytest.mark.parametrize(("given_", "expected"), [("smok", "smoke"), ("SMOKE", "smoke"), ("tempreature", "temperature"), ("zzz", None)])
 def test_what_was_probably_meant(given_: str, expected: str | None):
     assert closest(given_, ["temperature", "smoke", "flow"]) == expected
+
+
+def test_the_service_tells_a_city_s_bad_rules_with_their_lines(tmp_path: Path):
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "r1.yaml").write_text(changed("direction: above", "direction: abov"), "utf-8")
+    (tmp_path / "rules" / "r2.yaml").write_text(GOOD.replace("id: r1", "id: r2"), "utf-8")
+    good, (bad,) = city.rules(tmp_path)
+    assert [rule.id for rule in good] == ["r2"]
+    assert str(bad) == f"{tmp_path}/rules/r1.yaml:6:12: direction: must be 'above' or 'below', it is `abov` (did you mean `above`?)"

@@ -382,16 +382,14 @@ class Tracker:
     """The main one; of a place one without a sensor."""
     group: str | None
     """Of a place: the value of the attribute that its sensors share, if it goes by one."""
-    birth: float
-    """Of a place: its newest end when it began."""
-    seen: int
+    seen: int = 0
     """The newest end."""
-    floor: float
+    birth: int = 0
+    """The newest end when the tracker began: readings that end at it or before are none of its own."""
+    floor: int = 0
     kept: list[Sample] = field(default_factory=list)
     """The samples at the floor or before, as they were judged."""
     told: list[Tale] = field(default_factory=list)
-    births: dict[Series, int] = field(default_factory=dict)
-    """The newest end of each series when the tracker began: readings that end at it or before are none of its own."""
 
     @property
     def rule(self) -> Rule:
@@ -453,6 +451,8 @@ class Oracle:
                 return self._sensor(record)
             case wire.Activation():
                 return self._activation(record)
+            case _:
+                raise NotImplementedError(record)
 
     # Records.
 
@@ -469,7 +469,6 @@ class Oracle:
             for metric, value in record.values.items()
             if metric not in record.quality
         }
-        good = {series: value for series, value in good.items() if self._watched(series)}
         for series in good:
             self._begin(series)
         for series, value in good.items():
@@ -477,8 +476,7 @@ class Oracle:
             self.newest[series] = max(self.newest.get(series, record.end), record.end)
         for tracker in self.trackers.values():
             if any(series in good for series in self._series(tracker)):
-                if any(series in good for series in self._main_series(tracker)):
-                    tracker.seen = max(tracker.seen, record.end)
+                tracker.seen = max(tracker.seen, record.end)
                 told += self._compare(tracker, record)
         return told
 
@@ -498,17 +496,10 @@ class Oracle:
             new = SensorRecord.model_validate_json(record.body)
         except ValidationError:
             return []
-        told: list[Told] = []
         for tracker in self.trackers.values():
-            if tracker.series.sensor == record.sensor or (before is not None and any(_in_place(tracker, one) for one in (before, new))):
+            if tracker.series.sensor == record.sensor or any(one is not None and _in_place(tracker, one) for one in (before, new)):
                 self._freeze(tracker)
-        if before is not None:
-            moved = (new.sensor.street, new.sensor.department) != (before.sensor.street, before.sensor.department)
-            change = "sensor_moved" if moved else "rule_changed"
-            told += self._close(change, lambda one: one.series.sensor == record.sensor and (moved or not _covers(one.rule, new)))
-            told += self._hush(change, lambda one: one.sensor == record.sensor and (moved or not _covers(one.activation.rule, new)))
-            self.sensors[record.sensor] = new
-            told += self._close(change, lambda one: not one.series.sensor and not self._series(one))
+        told = [] if before is None else self._leave(before, new)
         self.sensors[record.sensor] = new
         for tracker in self.trackers.values():
             if tracker.series.sensor == record.sensor:
@@ -516,6 +507,18 @@ class Oracle:
         for activation in self.rules.values():
             self._expect(activation, new)
         return told
+
+    def _leave(self, before: SensorRecord, new: SensorRecord) -> list[Told]:
+        """Close what a sensor's change ends, as it was before the change."""
+        id_ = new.sensor.id
+        moved = (new.sensor.street, new.sensor.department) != (before.sensor.street, before.sensor.department)
+        change = "sensor_moved" if moved else "rule_changed"
+        told = self._close(change, lambda one: one.series.sensor == id_ and (moved or not _covers(one.rule, new)))
+        told += self._hush(change, lambda one: one.sensor == id_ and (moved or not _covers(one.activation.rule, new)))
+        self.sensors[id_] = new
+        if moved:
+            self.readings = {series: ends for series, ends in self.readings.items() if series.sensor != id_}
+        return told + self._close(change, lambda one: _is_place(one) and not any(self.readings.get(series) for series in self._series(one)))
 
     def _activation(self, record: wire.Activation) -> list[Told]:
         before = self.rules.get(record.rule)
@@ -547,10 +550,6 @@ class Oracle:
             if _covers(activation.rule, self.sensors[sensor]) and not isinstance(activation.rule.measure, Absence):
                 yield activation
 
-    def _watched(self, series: Series) -> bool:
-        rules = [activation.rule for activation in self._watching(series.sensor)]
-        return any(_is_of(series, rule.applies) or any(_is_of(series, also) for also in rule.also.values()) for rule in rules)
-
     def _begin(self, series: Series) -> None:
         """Make the trackers that a reading of this series begins; it is not among the readings yet."""
         for activation in self._watching(series.sensor):
@@ -570,24 +569,17 @@ class Oracle:
             subject = f"{where}/{main.key}"
             if (rule.id, subject) in self.trackers:
                 continue
-            tracker = Tracker(activation, subject, head, main, group, birth=-inf, seen=0, floor=-inf)
-            tracker.births = {one: self.newest[one] for one in self._series(tracker) if one in self.newest}
-            if _is_place(tracker):
-                tracker.birth = max(tracker.births.values(), default=-inf)
-            tracker.floor = max(tracker.birth, tracker.births.get(main, -inf))
-            tracker.seen = max((end for one, end in tracker.births.items() if one in self._main_series(tracker)), default=0)
+            tracker = Tracker(activation, subject, head, main, group)
+            tracker.seen = max((self.newest[one] for one in self._series(tracker) if one in self.newest), default=0)
+            tracker.birth = tracker.floor = tracker.seen
             self.trackers[rule.id, subject] = tracker
-
-    def _main_series(self, tracker: Tracker) -> list[Series]:
-        """Its own, of a place those of the members; their newest end is the tracker's."""
-        if _is_place(tracker):
-            members = (record for record in self.sensors.values() if _in_place(tracker, record))
-            return [tracker.series._replace(sensor=record.sensor.id) for record in members]
-        return [tracker.series]
 
     def _series(self, tracker: Tracker) -> list[Series]:
         """All series whose readings a tracker uses."""
-        return [*self._main_series(tracker), *(self._also_series(tracker, name) for name in tracker.rule.also)]
+        if _is_place(tracker):
+            members = (record for record in self.sensors.values() if _in_place(tracker, record))
+            return [tracker.series._replace(sensor=record.sensor.id) for record in members]
+        return [tracker.series, *(self._also_series(tracker, name) for name in tracker.rule.also)]
 
     def _also_series(self, tracker: Tracker, name: str) -> Series:
         main, also = tracker.series, tracker.rule.also[name]
@@ -609,8 +601,7 @@ class Oracle:
     # Samples.
 
     def _readings(self, tracker: Tracker, series: Series) -> Numbers:
-        birth = tracker.birth if _is_place(tracker) else tracker.births.get(series, -inf)
-        return sorted(one for one in self.readings.get(series, {}).items() if one[0] > birth)
+        return sorted(one for one in self.readings.get(series, {}).items() if one[0] > tracker.birth)
 
     def _numbers(self, tracker: Tracker) -> dict[str, Numbers]:
         """By measure: its samples."""
@@ -689,7 +680,8 @@ class Oracle:
         also = tracker.rule.also.get(name)
         given = (also.fresh if also else None) or tracker.rule.fresh
         period_s = (self._also_series(tracker, name) if also else tracker.series).period_s
-        return micros(given) if given is not None else max(10 * MINUTE, 3 * period_s * SECOND)
+        every = getattr(tracker.rule.measure, "every", None)
+        return micros(given) if given is not None else max(10 * MINUTE, 3 * period_s * SECOND, 3 * micros(every) if every else 0)
 
     # What is told.
 
@@ -791,7 +783,8 @@ class Oracle:
 
     def _end(self, tracker: Tracker, tale: Tale, change: str, into: str | None = None) -> Told:
         """Close an episode without a step of its own."""
-        at = self.now if change in {"retracted", "merged"} else max(self.now, tracker.seen)
+        newest = tracker.seen if _is_place(tracker) else self.newest.get(tracker.series, 0)
+        at = self.now if change in {"retracted", "merged"} else max(self.now, newest)
         tale.newest = _ended(tale, change, at, _names(tracker.activation, tracker.subject, tracker.head), into)
         return tale.newest
 

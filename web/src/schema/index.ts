@@ -854,10 +854,10 @@ export interface Way {
   when: All | Either | Not | Compare | null;
 }
 /**
- * One warning from its beginning: its revisions, the values around it, and the rule by which it was raised as far as that is still in force.
+ * One warning from its beginning: its revisions, the newest explained, the values around it, and its rule as far as that is still in force.
  */
 export interface WarningStory {
-  explanation: Explanation1;
+  explanation: Explanation;
   /**
    * Of the warning, by GB/T 35965.1-2018 (`schemas.identifier`).
    */
@@ -865,8 +865,8 @@ export interface WarningStory {
   metric: string;
   period_s: number;
   /**
-   * Of the deciding series, none of a place's warning; from before the beginning until after the end; of a long warning only around its beginning, its decision and
-   * its end.
+   * Of the deciding series, none of a place's warning; from before the beginning until after the end; of a long warning only around its
+   * beginning, its decision and its end.
    */
   points: Point[];
   /**
@@ -883,13 +883,6 @@ export interface WarningStory {
    * Of the points; what the rule measured of them may have another, which its evidence says.
    */
   unit: string;
-}
-/**
- * Of its newest revision, in a sentence or two.
- */
-export interface Explanation1 {
-  en: string;
-  zh: string;
 }
 /**
  * A user as administrators see them.
