@@ -215,7 +215,9 @@ class Rule(Frozen):
             raise ValueError("flapping: silence is measured in time, not in readings; give `readings` to the way down instead")
         for tier, step in self.tiers.items():
             if step.up.limit is None or step.down.limit is None or step.up.dwell or step.up.readings != 1 or step.down.dwell:
-                raise ValueError(f"tiers.{tier}: of a silence the way up is a `limit` in seconds alone, the way down a `limit` and `readings` (heard so often)")
+                raise ValueError(
+                    f"tiers.{tier}: of a silence the way up is a `limit` in seconds alone, the way down a `limit` and `readings` (heard so often)"
+                )
             if any(case.hours or case.weekdays or case.dates for case in (*step.up.limit.cases, *step.down.limit.cases)):
                 raise ValueError(f"tiers.{tier}: a silence's limits depend on attributes only")
 

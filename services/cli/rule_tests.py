@@ -129,8 +129,7 @@ class _Story:
 
     def __init__(self, begin: int) -> None:
         self._begin = begin
-        self._streets, self._regions = Partition(), Partition()
-        self._regions.derived = True
+        self._streets, self._regions = Partition(), Partition(derived=True)
         self.told: list[Told] = []
 
     def take(self, time: int, record: wire.Record) -> list[Told]:

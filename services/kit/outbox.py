@@ -40,6 +40,14 @@ with armed as (select set_config('idle_in_transaction_session_timeout', '{STOPPE
 select pg_try_advisory_xact_lock(hashtext($1)) from armed
 """  # noqa: S608 - a constant of ours
 
+_TAKE_OUT = f"""
+with gone as (
+    delete from {{room}}.outbox where seq = any(array(select seq from {{room}}.outbox order by seq limit {RELAY_ROWS}))
+    returning seq, topic, key, partition, headers, value
+)
+select topic, key, partition, headers, value from gone order by seq
+"""  # noqa: S608 - a constant of ours
+
 
 @dataclass(frozen=True, slots=True)
 class Posting:
@@ -151,13 +159,11 @@ class Relay:
         async with self._pool.acquire() as connection, connection.transaction():
             if not await connection.fetchval(_TAKE_TURN, f"{self._room}.outbox"):
                 return None
-            rows = await connection.fetch(
-                f"select seq, topic, key, partition, headers, value from {self._room}.outbox order by seq limit {RELAY_ROWS}"  # noqa: S608
-            )
+            # Deleted for good only with the commit, which Kafka's acknowledgement comes before.
+            rows = await connection.fetch(_TAKE_OUT.format(room=self._room))
             if not rows:
                 return 0
             await self._publish([(row["topic"], _outgoing(row["key"], row["partition"], row["headers"], row["value"])) for row in rows])
-            await connection.execute(f"delete from {self._room}.outbox where seq = any($1)", [row["seq"] for row in rows])  # noqa: S608
         self._relayed.inc(len(rows))
         return len(rows)
 

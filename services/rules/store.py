@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import TypedDict
 
 import asyncpg
 from aiokafka import TopicPartition
@@ -19,7 +21,7 @@ from services.kit import database, epochs, logs, outbox, partitions, topics
 from services.kit.clock import Clock
 from services.kit.errors import RecordTooLarge
 from services.kit.producer import Outgoing, partition_of
-from services.kit.topics import DERIVED, RULES, WARNINGS
+from services.kit.topics import DERIVED, OBSERVATIONS, RULES, WARNINGS
 from services.rules.domain.revision import Forward, Revision
 from services.rules.domain.state import VERSION
 from services.rules.domain.step import Partition
@@ -150,14 +152,14 @@ class Store:
         for snapshot, next_offset in usable:
             pages = await self._pool.fetch(_PAGES, tp.topic, tp.partition, snapshot)
             try:
-                partition = await asyncio.to_thread(Partition.restore, {row["page"]: row["body"] for row in pages})
+                partition = await asyncio.to_thread(Partition.restore, {row["page"]: row["body"] for row in pages}, **_part(tp))
             except ValueError as error:
                 _log.error("unreadable_snapshot", topic=tp.topic, partition=tp.partition, snapshot=snapshot, error=str(error))
             else:
                 await self._forget(tp, claim, snapshot)
                 return Taken(claim, partition, next_offset, None)
         await self._forget(tp, claim, 0)
-        return Taken(claim, Partition(), 0, await self._open_episodes(tp))
+        return Taken(claim, Partition(**_part(tp)), 0, await self._open_episodes(tp))
 
     async def _forget(self, tp: TopicPartition, claim: partitions.Claim, after: int) -> None:
         """Delete what is newer than the snapshot that serves: what could not be used, and what a predecessor did not finish.
@@ -212,7 +214,7 @@ class Store:
 
     async def _forward(self, connection: database.Connection, forwards: Sequence[Forward]) -> None:
         """Step 3."""
-        await outbox.post(connection, ROOM, [outbox.Posting(DERIVED, _outgoing(one)) for one in forwards])
+        await outbox.post(connection, ROOM, [outbox.Posting(DERIVED, record) for one in forwards for record in _outgoing(one)])
 
     async def begin(self, tp: TopicPartition, claim: partitions.Claim, next_offset: int) -> int:
         """Begin a snapshot of the state before `next_offset`; return its number. Raises `Fenced`."""
@@ -316,5 +318,25 @@ def _told_open(row: asyncpg.Record) -> ToldOpen | None:
         return None
 
 
-def _outgoing(one: Forward) -> Outgoing:
-    return Outgoing(wire.encode(one.record), key=one.region.encode() if one.region is not None else None, partition=one.partition)
+@cache
+def _partitions_of(topic: str) -> int:
+    return topics.load()[topic].partitions
+
+
+class _Part(TypedDict):
+    derived: bool
+    source: int
+    sources: int
+
+
+def _part(tp: TopicPartition) -> _Part:
+    """Say to the engine which partition it has."""
+    return _Part(derived=tp.topic == DERIVED, source=tp.partition, sources=_partitions_of(OBSERVATIONS))
+
+
+def _outgoing(one: Forward) -> list[Outgoing]:
+    value = wire.encode(one.record)
+    if one.region is not None:
+        return [Outgoing(value, key=one.region.encode())]
+    every = range(_partitions_of(DERIVED))
+    return [Outgoing(value, partition=partition) for partition in ([one.partition % len(every)] if one.partition is not None else every)]

@@ -23,7 +23,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,29 +57,27 @@ from tests.bench.peers.workload import CLOSING, SECOND, Change, World, changes_o
 from tests.integration.parts import make_topic
 
 OURS, STREAMS, PLAIN = "rules", "kafka-streams", "plain-aiokafka"
-PARTS = ("throughput", "latency", "owner", "engine")
 WARM_S = 5.0
 """Of the latency's run, left out."""
 MILLION = 1_000_000
 ENGINE_S = 3_600.0
-KEYS = (
-    "ratio_kafka_streams",
-    "cpu_ratio_kafka_streams",
-    "evaluations_per_s",
-    "p99_ms",
-    "p50_ms",
-    "events_per_s",
-    "cpu_s_per_million",
-    "kafka_streams_events_per_s",
-    "kafka_streams_cpu_s_per_million",
-    "ratio_plain_aiokafka",
-    "state_bytes_per_sensor",
-    "state_gib_per_million_sensors",
-    "ready_again_s",
-    "longest_step_ms",
-    "warnings",
-)
-"""What is always told; null, with a reason, where it could not be measured."""
+KEYS = {
+    "throughput": (
+        "ratio_kafka_streams",
+        "cpu_ratio_kafka_streams",
+        "events_per_s",
+        "cpu_s_per_million",
+        "kafka_streams_events_per_s",
+        "kafka_streams_cpu_s_per_million",
+        "ratio_plain_aiokafka",
+        "warnings",
+    ),
+    "latency": ("p99_ms", "p50_ms"),
+    "owner": ("ready_again_s",),
+    "engine": ("evaluations_per_s", "state_bytes_per_sensor", "state_gib_per_million_sensors", "longest_step_ms"),
+}
+PARTS = tuple(KEYS)
+"""By part, what is always told; null, with a reason, where it could not be measured."""
 SLOWEST = 2_000
 """Observations a second below which a run is given up."""
 
@@ -97,16 +95,14 @@ def main(argv: Sequence[str]) -> int:
     plan = Plan.of(options)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells of every retry on a topic that is a moment old
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    bench = _Bench(plan)
     try:
-        result = asyncio.run(_Bench(plan).run())
+        result = asyncio.run(bench.run())
     except KeyboardInterrupt:
         say("stopped")
         return 130
-    except BenchError as error:
-        say(f"FAILED: {error}")
-        return 1
     print(json.dumps(result))
-    return 0
+    return 1 if bench.failed else 0
 
 
 @dataclass(frozen=True)
@@ -177,26 +173,32 @@ class _Bench:
         self._plan = plan
         self._result: dict[str, Any] = {}
         self._reasons: dict[str, str] = {}
+        self.failed = False
         self._load = os.getloadavg()[0]
         self._ground: Ground
         self._city: Path
 
     async def run(self) -> dict[str, Any]:
-        """Run all parts; raises `BenchError`."""
-        parts = self._plan.parts
-        if parts & {"throughput", "latency", "owner"}:
+        """Run all parts; `failed` says whether one went wrong, which is told on stderr and among the reasons."""
+        served = {"throughput": self._throughput, "latency": self._latency, "owner": self._ready_again}
+        if self._plan.parts & served.keys():
             say("starting Kafka and PostgreSQL in a fresh folder …")
             async with opened() as self._ground:
                 self._city = write_city(self._ground.path / "city")
-                if "throughput" in parts:
-                    await self._throughput()
-                if "latency" in parts:
-                    await self._latency()
-                if "owner" in parts:
-                    await self._ready_again()
-        if "engine" in parts:
-            await self._engine()
+                for part, run in served.items():
+                    await self._part(part, run)
+        await self._part("engine", self._engine)
         return self._told()
+
+    async def _part(self, part: str, run: Callable[[], Awaitable[None]]) -> None:
+        if part not in self._plan.parts:
+            return
+        try:
+            await run()
+        except BenchError as error:
+            self.failed = True
+            self._reasons |= {key: f"{part} failed: {str(error).splitlines()[0]}" for key in KEYS[part] if key not in self._result}
+            say(f"FAILED: {error}")
 
     # Throughput
 
@@ -428,11 +430,12 @@ class _Bench:
 
     def _told(self) -> dict[str, Any]:
         plan = self._plan
-        missing = {key: "this part was not asked for (--only)" for key in KEYS if key not in self._result and key not in self._reasons}
+        keys = [key for part in KEYS.values() for key in part]
+        missing = {key: "this part was not asked for (--only)" for key in keys if key not in self._result and key not in self._reasons}
         return {
             "bench": "rules",
-            **{key: self._result.get(key) for key in KEYS},
-            **{key: value for key, value in self._result.items() if key not in KEYS},
+            **{key: self._result.get(key) for key in keys},
+            **{key: value for key, value in self._result.items() if key not in keys},
             "reasons": self._reasons | missing,
             "conditions": {
                 "cores": os.cpu_count(),

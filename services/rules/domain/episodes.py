@@ -293,17 +293,16 @@ def _begin(life: Life, one: Present, identify: Identify) -> list[News]:
 
 
 def _go_on(episode: Episode, one: Present) -> list[News]:
+    known = len(episode.steps)
+    episode.flips = list(one.flips[:known])
     if one.steps == episode.steps and one.began == episode.began:
         return []
-    known = len(episode.steps)
     if one.began == episode.began and one.steps[:known] == episode.steps:
         return [_step(episode, step, flip) for step, flip in zip(one.steps[known:], one.flips[known:], strict=True)]
     before, after = episode.tier, one.steps[-1][1]
-    if not before and after:
-        change = Change.REOPENED
-    else:
-        change = _change(before, after) if before != after else Change.REVISED
-    return [_rewrite(episode, one, change)]
+    if before == after:
+        return [_rewrite(episode, one, Change.REVISED)]
+    return [_rewrite(episode, one, Change.REOPENED if not before else _change(before, after))]
 
 
 def _rewrite(episode: Episode, one: Present, change: Change) -> News:

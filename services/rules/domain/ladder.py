@@ -26,7 +26,7 @@ class Run:
 
     __slots__ = ("count", "last", "since", "waiting")
 
-    def __init__(self, since: int, count: int, last: tuple[int, Sample], waiting: bool = False) -> None:
+    def __init__(self, since: int, count: int, last: tuple[int, Sample], *, waiting: bool = False) -> None:
         self.since = since
         self.count = count
         self.last = last
@@ -36,7 +36,7 @@ class Run:
 
     def copy(self) -> Run:
         """Return one to go on with."""
-        return Run(self.since, self.count, self.last, self.waiting)
+        return Run(self.since, self.count, self.last, waiting=self.waiting)
 
 
 class Taken(NamedTuple):
@@ -49,7 +49,9 @@ class Taken(NamedTuple):
     """The latest due time that was decided; `NEVER` for none."""
 
 
-def advance(tier: Tier, on: bool, run: Run | None, samples: Iterable[tuple[int, Sample]], horizon: int, fresh: int) -> Taken:
+def advance(  # noqa: C901 - one loop: a call a sample would cost more than the rest
+    tier: Tier, run: Run | None, samples: Iterable[tuple[int, Sample]], *, on: bool, horizon: int, fresh: int
+) -> Taken:
     """Take a latch through samples that it has not seen. Of a waiting run the samples begin at its due time."""
     flips: list[Flip] = []
     reached = NEVER

@@ -21,7 +21,7 @@ from services.rules.domain.ring import Ring
 from services.rules.domain.state import Clock, Place, Sensor, Series, Silence, Stretch, Tracker
 
 if TYPE_CHECKING:
-    from services.rules.domain.step import Partition
+    from services.rules.domain.core import Core
 
 Kept = Sensor | Place | Region
 """What stands on pages."""
@@ -44,7 +44,7 @@ def evidence(warning: Warning) -> Evidence:
 class Pages:
     """Which pages have changed, and the snapshot under way."""
 
-    def __init__(self, partition: Partition) -> None:
+    def __init__(self, partition: Core) -> None:
         self._partition = partition
         self.changed = bytearray(PAGES)
         self.pending = bytearray(PAGES)
@@ -110,11 +110,12 @@ def _region(one: Region) -> Any:
     return ("r", (one.rule, one.region, one.origin), one.meaning, one.name, one.domain, one.department, one.judged, partials)
 
 
-def _head(partition: Partition) -> Any:
+def _head(partition: Core) -> Any:
     clocks = {name: (clock.listened, clock.resumed, clock.last, clock.reported) for name, clock in partition.listening.clocks.items()}
     statistics = {rule: (source.meaning, source.closed, sorted(source.again)) for rule, source in partition.statistics.state.items()}
     closing = {rule: (one.meaning, one.sources, one.ends) for rule, one in partition.regions.closing.items()}
-    return (partition.now, partition.bodies, clocks, statistics, closing)
+    adopted = [warning.model_dump_json() for warning in partition.adopted.values()]
+    return (partition.now, partition.bodies, clocks, statistics, closing, adopted)
 
 
 def _sensor(one: Sensor) -> Any:
@@ -178,7 +179,7 @@ def _life(life: Life | None) -> Any:
 class Store:
     """Reads pages into an empty partition."""
 
-    def __init__(self, partition: Partition) -> None:
+    def __init__(self, partition: Core) -> None:
         self._partition = partition
         self._same: dict[Any, Any] = partition.shared
 
@@ -201,7 +202,8 @@ class Store:
 
     def _head(self, content: Any) -> None:
         partition = self._partition
-        partition.now, partition.bodies, clocks, statistics, closing = content
+        partition.now, partition.bodies, clocks, statistics, closing, adopted = content
+        partition.adopt([Warning.model_validate_json(warning) for warning in adopted])
         partition.statistics.state = {rule: Source(meaning, closed, set(again)) for rule, (meaning, closed, again) in statistics.items()}
         partition.regions.closing = {rule: Closing(*one) for rule, one in closing.items()}
         for name, (listened, resumed, last, reported) in clocks.items():
@@ -235,7 +237,7 @@ class Store:
         one.values.frombytes(ring[1])
         one.trackers = {self._keep(rule): _read_tracker(self._keep(rule), tracker) for rule, tracker in trackers.items()}
 
-    def _place(self, page: int, key: str, facts: Any, tracker: Any, members: Any, births: Any) -> None:  # noqa: PLR0917 - as written
+    def _place(self, page: int, key: str, facts: Any, tracker: Any, members: Any, births: Any) -> None:
         street, name, *rest = facts
         one = self._partition.places[key] = Place(key, street, name, page)
         one.metric, one.statistic, one.period_s, one.origin, one.domain, one.department, one.newest = rest
@@ -286,7 +288,7 @@ def _value(value: Any) -> Any:
 def _read_runs(runs: Any) -> dict[int, Run] | None:
     if runs is None:
         return None
-    return {gravity: Run(since, of, (last[0], _value(last[1])), waiting) for gravity, (since, of, last, waiting) in runs.items()}
+    return {gravity: Run(since, of, (last[0], _value(last[1])), waiting=waiting) for gravity, (since, of, last, waiting) in runs.items()}
 
 
 def _read_flips(flips: Any) -> list[Flip] | None:

@@ -135,7 +135,7 @@ class Plan:
         zone = self.rule.timezone
         bound = None if way.limit is None else Bound(way.limit, attributes, zone)
         parts = tuple((one, Bound(one.above or one.below, attributes, zone), self.columns.index(one.measure)) for one in way.compares())  # type: ignore[arg-type]
-        test = _limit_test(bound, sign, self._columned) if bound is not None else _condition(way.when, iter(parts), self._columned)
+        test = _limit_test(bound, sign, several=self._columned) if bound is not None else _condition(way.when, iter(parts), several=self._columned)
         return WayPlan(way, bound, sign, way.readings, micros(way.dwell), test, parts)
 
 
@@ -147,7 +147,7 @@ def relevant(rule: Rule) -> tuple[str, ...]:
     return tuple(sorted({name for limit in limits for case in limit.cases for name in case.attributes or ()}))
 
 
-def _limit_test(bound: Bound, sign: int, several: bool) -> Callable[[int, Sample], Truth]:
+def _limit_test(bound: Bound, sign: int, *, several: bool) -> Callable[[int, Sample], Truth]:
     if bound.constant is not None and not several:
         limit = bound.constant
         return (lambda _, value: value >= limit) if sign > 0 else (lambda _, value: value <= limit)
@@ -169,7 +169,7 @@ def holds(part: tuple[Compare, Bound, int], at: int, value: float | None) -> Tru
     return value >= bound.at(at) if compare.above is not None else value <= bound.at(at)
 
 
-def _condition(condition: Condition | None, parts: Any, several: bool) -> Callable[[int, Sample], Truth]:
+def _condition(condition: Condition | None, parts: Any, *, several: bool) -> Callable[[int, Sample], Truth]:
     match condition:
         case Compare():
             part = next(parts)
@@ -179,7 +179,7 @@ def _condition(condition: Condition | None, parts: Any, several: bool) -> Callab
 
             return compare
         case Not():
-            inner = _condition(condition.not_, parts, several)
+            inner = _condition(condition.not_, parts, several=several)
 
             def negated(at: int, sample: Sample) -> Truth:
                 truth = inner(at, sample)
@@ -187,9 +187,9 @@ def _condition(condition: Condition | None, parts: Any, several: bool) -> Callab
 
             return negated
         case All():
-            return _several([_condition(one, parts, several) for one in condition.all], decisive=False)
+            return _several([_condition(one, parts, several=several) for one in condition.all], decisive=False)
         case Either():
-            return _several([_condition(one, parts, several) for one in condition.any], decisive=True)
+            return _several([_condition(one, parts, several=several) for one in condition.any], decisive=True)
     raise AssertionError(condition)
 
 

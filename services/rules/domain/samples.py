@@ -29,9 +29,8 @@ def at_reading(kind: Kind, readings: Ring, tracker: Tracker, end: int, horizon: 
         tracker.first = end
     made: list[tuple[int, Sample]] = []
     if kind.at_readings:
-        for at in range(bisect_left(readings.ends, first), bisect_right(readings.ends, last)):
-            if (number := kind.number(readings, at, tracker.birth)) is not None:
-                made.append((readings.ends[at], number))
+        numbers = ((readings.ends[at], kind.number(readings, at, tracker.birth)) for at in readings.places(first, last))
+        made += [(at, number) for at, number in numbers if number is not None]
     if kind.gridded and tracker.grid > NEVER:
         made += _grid(kind, readings, tracker, first - 1, min(last, tracker.grid))
         made.sort()

@@ -174,8 +174,23 @@ class Sensor:
     """A sensor as its newest record has it."""
 
     __slots__ = (
-        "adapter", "attributes", "department", "domain", "id", "metrics", "name", "names", "page", "path", "places", "series", "silences", "street", "tags", "version",
-    )  # fmt: skip
+        "adapter",
+        "attributes",
+        "department",
+        "domain",
+        "id",
+        "metrics",
+        "name",
+        "names",
+        "page",
+        "path",
+        "places",
+        "series",
+        "silences",
+        "street",
+        "tags",
+        "version",
+    )
 
     def __init__(self, id_: str) -> None:
         self.id = id_

@@ -55,13 +55,13 @@ def _on(tracker: Tracker, ring: Ring, plan: Plan, moment: Moment, new: list[tupl
             samples: Iterable[tuple[int, Any]] = new
         else:
             samples = _since(tracker, ring, run.since + (tier.down if on else tier.up).dwell) if run.waiting else new
-        now_on, now_run, found, reached = advance(tier, on, run, samples, moment.horizon, moment.fresh)
+        now_on, now_run, found, reached = advance(tier, run, samples, on=on, horizon=moment.horizon, fresh=moment.fresh)
         tracker.reached = max(tracker.reached, reached)
         after = after | 1 << tier.gravity if now_on else after & ~(1 << tier.gravity)
         flips += found
         runs = _with(runs, tier.gravity, now_run)
     tracker.runs, tracker.mask = runs or None, after
-    _note_rest(tracker, mask, rested, new[0][0] if new else ring.ends[-1] if ring.ends else NEVER, flips)
+    _note_rest(tracker, mask, new[0][0] if new else ring.ends[-1] if ring.ends else NEVER, flips, rested=rested)
     held = tracker.life.held if tracker.life is not None else None
     if not flips and (held is None or moment.horizon < held):
         return []
@@ -84,7 +84,7 @@ def _since(tracker: Tracker, ring: Ring, first: int) -> list[tuple[int, Any]]:
     return [one for one in tracker.kept or () if one[0] >= first] + ring.since(tracker.floor + 1)
 
 
-def _note_rest(tracker: Tracker, mask: int, rested: bool, end: int, flips: list[Flip]) -> None:
+def _note_rest(tracker: Tracker, mask: int, end: int, flips: list[Flip], *, rested: bool) -> None:
     """Keep account of the stretches in which all latches rested."""
     rests = not tracker.runs
     if rested and rests and mask == tracker.mask and not flips:
@@ -132,7 +132,7 @@ def again(tracker: Tracker, ring: Ring, plan: Plan, moment: Moment, first: int) 
         mine = samples
         if run is not None and run.waiting:
             mine = _since(tracker, ring, run.since + (tier.down if on else tier.up).dwell)
-        now_on, now_run, found, reached = advance(tier, on, run, mine, moment.horizon, moment.fresh)
+        now_on, now_run, found, reached = advance(tier, run, mine, on=on, horizon=moment.horizon, fresh=moment.fresh)
         tracker.reached = max(tracker.reached, reached)
         mask = mask | 1 << tier.gravity if now_on else mask & ~(1 << tier.gravity)
         flips += found
@@ -236,7 +236,7 @@ def _marked(tracker: Tracker, ring: Ring, plan: Plan, fresh: int, start: Stretch
         run = runs.get(tier.gravity) if runs else None
         begin = run.since + (tier.down if on else tier.up).dwell if run is not None and run.waiting else start.end + 1
         samples = [one for one in _since(tracker, ring, begin) if one[0] <= until]
-        now_on, now_run, _, _ = advance(tier, on, run, samples, until, fresh)
+        now_on, now_run, _, _ = advance(tier, run, samples, on=on, horizon=until, fresh=fresh)
         mask = mask | 1 << tier.gravity if now_on else mask & ~(1 << tier.gravity)
         runs = _with(runs, tier.gravity, now_run)
     flips = [flip for flip in tracker.life.flips if flip.at <= until] if tracker.life else []

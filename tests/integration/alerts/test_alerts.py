@@ -35,8 +35,8 @@ W, V, C = TopicPartition(WARNINGS, 0), TopicPartition(WARNINGS, 1), TopicPartiti
 ROUNDS = 60
 
 
-def notified(one: Warning) -> Iterator[Notification]:
-    return route(one, TREE, NOW)
+def notified(one: Warning, gravest: int) -> Iterator[Notification]:
+    return route(one, gravest, TREE, NOW)
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +84,7 @@ async def test_each_revision_is_told_once_whenever_alerts_is_killed(
     second.kill()
     await publishing
     last = run()
-    expected = {one.id: one for each in warnings.values() for one in notified(each)}
+    expected = {one.id: one for each in warnings.values() for one in notified(each, each.peak.gravity)}
 
     async def complete() -> bool:
         counts = "select (select count(*) from alerts.notifications) as kept, (select count(*) from alerts.outbox) as waiting"
@@ -112,6 +112,27 @@ async def test_a_revision_that_is_not_newer_is_told_to_nobody(pool: asyncpg.Pool
     assert await store.commit(claims, {W: 2}, Polled([warning(1, 2, tier="red"), warning(1, 1), warning(2, 1)]), notified) == 1
     assert {(one.warning.int, one.warning_rev) for one in (await kept(pool)).values()} == {(1, 2), (2, 1)}
     assert await pool.fetchval("select count(*) from alerts.outbox") == 4
+
+
+async def test_who_was_told_is_told_how_it_ends_and_a_changed_past_is_told_nobody(pool: asyncpg.Pool):
+    """Late data may lower a warning's peak; the city, which was told of red, hears of the withdrawal nevertheless."""
+    store = Store(pool)
+    claims = await store.take([W])
+    revised = warning(1, 2, tier="yellow", peak="yellow", change="revised")
+    over = warning(1, 3, tier="yellow", peak="yellow", state="cleared", change="retracted")
+    assert await store.commit(claims, {W: 1}, Polled([warning(1, 1, tier="red")]), notified) == 3
+    assert await store.commit(claims, {W: 2}, Polled([revised]), notified) == 0
+    assert await store.commit(claims, {W: 3}, Polled([over]), notified) == 3
+    told = {(one.recipient, one.change) for one in (await kept(pool)).values()}
+    assert told == {(f"region/{code}", change) for code in (STREET, DISTRICT, CITY) for change in ("opened", "retracted")}
+
+
+async def test_a_warning_of_before_the_upgrade_is_told_by_its_peak(pool: asyncpg.Pool):
+    store = Store(pool)
+    claims = await store.take([W])
+    await pool.execute("insert into alerts.warnings (id, rev) values ($1, 1)", warning(1).id)
+    over = warning(1, 2, tier="yellow", peak="red", state="cleared", change="recovered")
+    assert await store.commit(claims, {W: 1}, Polled([over]), notified) == 3
 
 
 async def test_a_poll_of_an_older_owner_tells_nobody(pool: asyncpg.Pool):

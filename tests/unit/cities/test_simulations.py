@@ -50,7 +50,7 @@ class Rules:
     """Rules as the platform runs them: what streets' partitions forward is judged by regions'."""
 
     def __init__(self):
-        self._streets, self._regions = Partition(), Partition()
+        self._streets, self._regions = Partition(), Partition(derived=True)
 
     def step(self, record):
         """Take a record of `city.observations`; return the warnings' revisions."""

@@ -384,8 +384,9 @@ class Tracker:
     """Of a place: the value of the attribute that its sensors share, if it goes by one."""
     seen: int = 0
     """The newest end."""
-    birth: int = 0
-    """The newest end when the tracker began: readings that end at it or before are none of its own."""
+    births: dict[Series, int] = field(default_factory=dict)
+    """By series: the newest end (of a place that of all members) when the tracker began, or the sensor joined it: what ends at it or before is not of
+    the tracker."""
     floor: int = 0
     kept: list[Sample] = field(default_factory=list)
     """The samples at the floor or before, as they were judged."""
@@ -497,8 +498,11 @@ class Oracle:
         except ValidationError:
             return []
         for tracker in self.trackers.values():
-            if tracker.series.sensor == record.sensor or any(one is not None and _in_place(tracker, one) for one in (before, new)):
+            own = tracker.series._replace(sensor=record.sensor)
+            if own == tracker.series or (own in self._series(tracker) and self.readings.get(own)):
                 self._freeze(tracker)
+            if before is not None and _in_place(tracker, new) and not _in_place(tracker, before):
+                tracker.births[own] = self.newest.get(own, 0)
         told = [] if before is None else self._leave(before, new)
         self.sensors[record.sensor] = new
         for tracker in self.trackers.values():
@@ -518,7 +522,7 @@ class Oracle:
         self.sensors[id_] = new
         if moved:
             self.readings = {series: ends for series, ends in self.readings.items() if series.sensor != id_}
-        return told + self._close(change, lambda one: _is_place(one) and not any(self.readings.get(series) for series in self._series(one)))
+        return told + self._close("sensor_moved", lambda one: _is_place(one) and not any(self.readings.get(series) for series in self._series(one)))
 
     def _activation(self, record: wire.Activation) -> list[Told]:
         before = self.rules.get(record.rule)
@@ -570,8 +574,14 @@ class Oracle:
             if (rule.id, subject) in self.trackers:
                 continue
             tracker = Tracker(activation, subject, head, main, group)
-            tracker.seen = max((self.newest[one] for one in self._series(tracker) if one in self.newest), default=0)
-            tracker.birth = tracker.floor = tracker.seen
+            newest = {one: self.newest[one] for one in self._series(tracker) if one in self.newest}
+            tracker.seen = max(newest.values(), default=0)
+            if _is_place(tracker):
+                tracker.floor = tracker.seen
+                tracker.births = dict.fromkeys(self._series(tracker), tracker.seen)
+            else:
+                tracker.floor = newest.get(main, 0)
+                tracker.births = newest
             self.trackers[rule.id, subject] = tracker
 
     def _series(self, tracker: Tracker) -> list[Series]:
@@ -601,7 +611,7 @@ class Oracle:
     # Samples.
 
     def _readings(self, tracker: Tracker, series: Series) -> Numbers:
-        return sorted(one for one in self.readings.get(series, {}).items() if one[0] > tracker.birth)
+        return sorted(one for one in self.readings.get(series, {}).items() if one[0] > tracker.births.get(series, 0))
 
     def _numbers(self, tracker: Tracker) -> dict[str, Numbers]:
         """By measure: its samples."""

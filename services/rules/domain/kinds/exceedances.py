@@ -41,6 +41,6 @@ class Exceedances(Kind):
         """Return the next midnight."""
         return day_of(self._zone, after)[1]
 
-    def grid_number(self, readings: Ring, grid: int, birth: int) -> float | None:
+    def grid_number(self, readings: Ring, grid: int, birth: int) -> float | None:  # noqa: ARG002 - as all kinds have it
         """Return 0: a new day; unless a reading stands there."""
         return None if readings.get(grid) is not None else 0.0

@@ -11,7 +11,7 @@ from services.rules.domain.ring import Ring
 
 
 class Rate(Kind):
-    """(this reading − the earliest within `over`) / the time between, in units per `per`."""
+    """The difference to the earliest reading within `over`, over the time between, in units per `per`."""
 
     def __init__(self, model: measure.Rate) -> None:
         self._over = self.lookback = self.window = micros(model.over)

@@ -1,0 +1,169 @@
+"""Sensors and rules as control records bring them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from pydantic import ValidationError
+
+from schemas import wire
+from schemas.control import RuleActivation
+from schemas.measure import Background, Regional
+from schemas.warning import Change
+from services.rules.domain import tracker as folding
+from services.rules.domain.core import page_of
+from services.rules.domain.districts import Districts
+from services.rules.domain.index import Index, Ruled, concerns
+from services.rules.domain.ladder import NEVER
+from services.rules.domain.meetings import Meetings
+from services.rules.domain.outcome import NOTHING, Outcome, Reason
+from services.rules.domain.pages import HEAD
+from services.rules.domain.places import freeze_place
+from services.rules.domain.revision import Output
+from services.rules.domain.silences import Silences
+from services.rules.domain.state import Sensor
+
+
+class _SensorFacts(msgspec.Struct):
+    """What rules need of a registry's sensor."""
+
+    name: dict[str, str]
+    domain: str
+    department: str
+    metrics: dict[str, msgspec.Raw]
+    tags: list[str] = []
+    attributes: dict[str, str] = {}
+    adapter: str = "http"
+
+
+class _SensorBody(msgspec.Struct):
+    sensor: _SensorFacts
+    path: tuple[str, ...]
+    names: tuple[dict[str, str], ...] = ()
+
+
+_sensor_body = msgspec.json.Decoder(_SensorBody)
+
+
+class Controls(Meetings, Silences, Districts):
+    """Control records."""
+
+    def _sensor(self, record: wire.Sensor) -> Outcome:
+        known = self.sensors.get(record.sensor)
+        if known is not None and record.version <= known.version:
+            return Reason.OLD_VERSION, NOTHING
+        try:
+            body = _sensor_body.decode(record.body)
+        except msgspec.DecodeError:
+            return Reason.BAD_CONTROL, NOTHING
+        outputs: list[Output] = []
+        if known is None:
+            known = self.sensors[record.sensor] = Sensor(record.sensor)
+            known.page = page_of(record.sensor)
+            self.pages.touch(known.page)
+            self.pages.add(known)
+        else:
+            self.pages.touch(known.page)
+            new = Sensor(record.sensor)
+            self._take_facts(new, record, body)
+            # What is open belongs to whom it was raised for; to the new ones it is raised anew by the next reading.
+            if known.street != new.street or known.department != new.department:
+                outputs += self._drop(known, Change.SENSOR_MOVED, lambda _: True)
+            outputs += self._drop(known, Change.RULE_CHANGED, lambda rule: not concerns(self._rules[rule].rule.applies, new))
+            self._freeze(known)
+        stood = self._stands(known) if known.version else set()
+        self._take_facts(known, record, body)
+        outputs += self._stand(known, stood)
+        self._listen(known)
+        return Reason.APPLIED, outputs
+
+    def _take_facts(self, sensor: Sensor, record: wire.Sensor, body: _SensorBody) -> None:
+        facts = body.sensor
+        sensor.version, sensor.street, sensor.name, sensor.attributes = record.version, self._same(record.street), facts.name, facts.attributes
+        sensor.department, sensor.domain, sensor.adapter = self._same(facts.department), self._same(facts.domain), self._same(facts.adapter)
+        sensor.metrics, sensor.tags, sensor.path = self._same(frozenset(facts.metrics)), self._same(frozenset(facts.tags)), self._same(body.path)
+        sensor.names = self._names(body)
+
+    def _names(self, body: _SensorBody) -> tuple[dict[str, str], ...]:
+        key = ("names", *body.path, *(text for name in body.names for text in name.values()))
+        return self.shared.setdefault(key, body.names)  # type: ignore[return-value]
+
+    def _freeze(self, sensor: Sensor) -> None:
+        """What was decided before a change of the sensor stays; limits may be others from here on."""
+        for series in sensor.series.values():
+            series.generation = -1
+            for one in series.trackers.values():
+                if one.owner is None:
+                    continue
+                if one.samples is None:
+                    folding.freeze(one, series, one.scene.plan, series.newest)
+                else:
+                    kind = one.scene.kind
+                    newest = max(series.newest, one.samples.ends[-1] if one.samples.ends else NEVER)
+                    if kind is not None and not kind.at_readings:
+                        newest = self.now - series.grace
+                    folding.freeze(one, one.samples, one.scene.plan, newest)
+        for key in sensor.places or ():
+            place = self.places[key]
+            self.pages.touch(place.page)
+            freeze_place(place)
+
+    def _activation(self, record: wire.Activation) -> Outcome:
+        known = self._rules.get(record.rule)
+        if known is not None and record.version <= known.rule.version:
+            return Reason.OLD_VERSION, NOTHING
+        try:
+            new = Ruled(RuleActivation.model_validate_json(record.body))
+        except ValidationError:
+            return Reason.BAD_CONTROL, NOTHING
+        self.pages.touch(HEAD)
+        outputs: list[Output] = []
+        if known is not None and known.meaning != new.meaning:
+            outputs += self._retire(known)
+        self._rules[record.rule] = new
+        self.bodies[record.rule] = record.body
+        self._index = Index(self._rules.values())
+        self._generation += 1
+        if isinstance(new.rule.measure, Regional | Background):
+            outputs += self._forward_rule(record, new)
+        if new.rule.measure.kind == "absence" and new.rule.enabled:
+            for sensor in self.sensors.values():
+                self.pages.touch(sensor.page)
+                self._listen(sensor)
+        return Reason.APPLIED, outputs
+
+    def _retire(self, known: Ruled) -> list[Output]:
+        """End all that a rule has decided: it means something else from here on."""
+        outputs: list[Output] = []
+        name = known.rule.id
+        for one in list(self._open.get(name, {}).values()):
+            outputs += self._end(one, Change.RULE_CHANGED)
+        if known.rule.measure.kind == "absence":
+            for sensor in self.sensors.values():
+                outputs += self._drop(sensor, Change.RULE_CHANGED, lambda rule: rule == name)
+        self._open.pop(name, None)
+        for key in [key for key in self.places if key.partition("\n")[0] == name]:
+            self._forget_place(key)
+        return outputs
+
+    def _drop(self, sensor: Sensor, change: Change, which: Callable[[str], bool]) -> list[Output]:
+        """Drop a sensor's trackers of some rules, closing their episodes."""
+        outputs: list[Output] = []
+        for series in sensor.series.values():
+            for rule in [rule for rule in series.trackers if which(rule)]:
+                one = series.trackers[rule]
+                outputs += self._end(one, change)
+                series.trackers.pop(rule, None)
+            series.generation = -1
+        for rule in [rule for rule in sensor.silences or {} if which(rule)]:
+            assert sensor.silences is not None  # noqa: S101 - it has one
+            outputs += self._end(sensor.silences[rule].tracker, change)
+            del sensor.silences[rule]
+        sensor.silences = sensor.silences or None
+        for ruled in self._index.regional:
+            if which(ruled.rule.id):
+                outputs += self.statistics.leave(ruled, sensor)
+        for key in [key for key in sensor.places or () if which(key.partition("\n")[0])]:
+            outputs += self._leave(sensor, key)
+        return outputs

@@ -1,0 +1,175 @@
+"""What all parts of the engine share: the state of one partition, and how a tracker is taken on, told of, looked at again and ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heappush
+from itertools import count
+from typing import TypeVar
+from zlib import crc32
+
+from schemas import wire
+from schemas.tiers import GRAVITY
+from schemas.warning import Change, Warning  # noqa: A004 - the field's own word
+from services.rules.domain import pages as written
+from services.rules.domain import samples
+from services.rules.domain import tracker as folding
+from services.rules.domain.episodes import OPEN_END, Episode, Life, News, close, identity
+from services.rules.domain.index import Index, Ruled, Scene
+from services.rules.domain.kinds.absence import Listening
+from services.rules.domain.kinds.regional import Regions, Sources
+from services.rules.domain.ladder import NEVER
+from services.rules.domain.pages import PAGES, Pages
+from services.rules.domain.plan import fresh_of
+from services.rules.domain.revision import Output
+from services.rules.domain.state import Place, Sensor, Series, Silence, Stretch, Tracker, grace
+from services.rules.domain.telling import Owner, revision
+
+REVISE = 3_600_000_000
+"""Older data than this and its grace go to history and trigger nothing: what a device brings after an outage is no alarm of now. Microseconds."""
+
+SLACK = 60_000_000
+"""How much longer than needed readings are kept, so that they are not moved for each. Microseconds."""
+
+MOST_READINGS = 4_096
+"""Kept of one series, however often it speaks; four times as many where a rule looks back over more than an hour."""
+
+
+T = TypeVar("T")
+
+
+class Core:
+    """The state of one partition."""
+
+    def __init__(self, *, derived: bool = False, source: int = 0, sources: int = 1) -> None:
+        """`derived`: of `city.derived`, else the partition `source` of `sources` of `city.observations`."""
+        self.now = 0
+        """Time of the newest tick, microseconds; 0 before the first."""
+        self.sensors: dict[str, Sensor] = {}
+        self.places: dict[str, Place] = {}
+        self.bodies: dict[str, bytes] = {}
+        """By rule: its newest activation as it came."""
+        self.pages = Pages(self)
+        self.listening = Listening({})
+        self.statistics = Sources()
+        self.regions = Regions()
+        self.derived = derived
+        self.source, self.sources = source, sources
+        self._rules: dict[str, Ruled] = {}
+        self._index = Index()
+        self._generation = 0
+        self._dues: list[tuple[int, int, Tracker]] = []
+        self._order = count()
+        self._open: dict[str, dict[int, Tracker]] = {}
+        """By rule: trackers that have decided something."""
+        self.shared: dict[object, object] = {}
+        self._conditions: dict[int, tuple[Tracker, list[Series]]] = {}
+        """Of the record under way: conditions that it concerns, and by which series."""
+        self.adopted: dict[tuple[str, str], Warning] = {}
+
+    def adopt(self, warnings: Sequence[Warning]) -> None:
+        """Take over open warnings of a state that is lost: where their trackers begin anew with the same meaning, they go on."""
+        self.adopted = {(warning.rule, warning.subject): warning for warning in warnings if warning.state == "open"}
+
+    def _refold(self, one: Tracker, scene: Scene, changed: int, moment: folding.Moment | None = None) -> list[News]:
+        """Take a tracker on whose samples have changed from `changed` on."""
+        ring = one.samples
+        assert ring is not None  # noqa: S101 - the callers have changed it
+        newest = ring.ends[-1] if ring.ends else NEVER
+        ahead = changed == newest and changed > one.seen and changed >= one.reached
+        one.seen = max(one.seen, newest)
+        if not ahead:
+            return folding.again(one, ring, scene.plan, moment or self._moment(one), changed)
+        value = ring.values[-1]
+        low, high = scene.plan.band(one.mask)
+        if one.rests and not isinstance(value, tuple) and low < value < high:
+            return []
+        return folding.forward(one, ring, scene.plan, moment or self._moment(one), changed, value)
+
+    def _moment(self, one: Tracker) -> folding.Moment:
+        rule, meaning, owner = one.rule, one.meaning, one.owner
+        fresh = fresh_of(one.scene.rule, owner.period_s)
+        return folding.Moment(self.now - grace(owner.period_s), fresh, self.now, lambda opened: identity(rule, meaning, owner.subject, opened))
+
+    def _tell(self, one: Tracker, news: Sequence[News], record: wire.Record | None) -> list[Output]:
+        self._open.setdefault(one.rule, {})[id(one)] = one
+        ruled = self._rules[one.rule]
+        return [revision(each, one, one.owner, ruled, record) for each in news]
+
+    def _schedule(self, one: Tracker) -> None:
+        """Note when a tick will have something to decide: one entry that holds for each tracker."""
+        scene: Scene = one.scene
+        if one.runs is None and one.life is None and (scene.kind is None or not scene.kind.gridded):
+            return
+        due = folding.due(one, scene.plan)
+        if scene.kind is not None and scene.kind.gridded:
+            due = min(due, samples.next_grid(scene.kind, one))
+        if due < one.due:
+            one.due = due
+            heappush(self._dues, (due + grace(one.owner.period_s), next(self._order), one))
+
+    def _end(self, one: Tracker, change: Change) -> list[Output]:
+        """Take a tracker out of use, closing its episode; the ids that it gave are not given again."""
+        owner, life = one.owner, one.life
+        if owner is None:
+            return []
+        self.pages.touch(owner.page if isinstance(owner, Place) else owner.sensor.page)
+        outputs: list[Output] = []
+        if life is not None:
+            news = close(life, change, self.now if isinstance(owner, Silence) else max(self.now, owner.newest))
+            if news is not None:
+                outputs = [revision(news, one, owner, self._rules[one.rule], None)]
+            if isinstance(owner, Series) and life.told:
+                owner.closed = (owner.closed or {}) | {one.rule: max(episode.opened for episode in life.told)}
+        self._open.get(one.rule, {}).pop(id(one), None)
+        if isinstance(owner, Series):
+            owner.generation = -1
+        one.owner = one.scene = None
+        return outputs
+
+    def _go_on(self, one: Tracker, owner: Owner) -> None:
+        """Go on with an open warning of a state that is lost."""
+        warning = self.adopted.pop((one.rule, owner.subject), None)
+        if warning is None or warning.meaning != one.meaning:
+            return
+        gravity = GRAVITY[warning.tier]
+        began, changed = wire.to_micros(warning.began_at), wire.to_micros(warning.changed_at)
+        episode = Episode(
+            warning.id,
+            began,
+            began,
+            warning.rev,
+            [(began, gravity)],
+            [None],
+            GRAVITY[warning.peak],
+            GRAVITY[warning.peak],
+            evidence=written.evidence(warning),
+        )
+        one.mask = sum(1 << tier.gravity for tier in self._rules[one.rule].rule.tiers if tier.gravity <= gravity)
+        one.floor = max(one.floor, changed)
+        one.seen = max(one.seen, changed)
+        one.life = Life(base=one.mask, told=[episode], settled=changed, after=changed)
+        one.stretches = [Stretch(one.floor, OPEN_END, one.mask)]
+
+    def _bare_series(self, sensor: Sensor, metric: str, statistic: str, period_s: int, origin: str) -> Series:
+        key = series_key(metric, statistic, period_s, origin)
+        series = sensor.series.get(key)
+        if series is None:
+            key = self._same(key)
+            series = sensor.series[key] = Series(sensor, key, self._same(metric), self._same(statistic), period_s, self._same(origin))
+        return series
+
+    def _same(self, value: T) -> T:
+        """Return an equal value that is kept once for all sensors."""
+        return self.shared.setdefault(value, value)  # type: ignore[return-value]
+
+
+def series_key(metric: str, statistic: str, period_s: int, origin: str) -> str:
+    """Return a series' key among its sensor's. What is not real is a series of its own: no drill clears an alarm, none makes one an exercise."""
+    key = metric if statistic == "instant" and not period_s else f"{metric}/{statistic}.{period_s}s"
+    return key if origin == "real" else f"{key}@{origin}"
+
+
+def page_of(key: str) -> int:
+    """Return the page on which a sensor or place is written."""
+    return 1 + crc32(key.encode()) % (PAGES - 1)

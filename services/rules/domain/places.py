@@ -1,0 +1,114 @@
+"""Sensors that stand together: the part of the engine that sees several sensors agree. See `schemas.measure.Agreement`."""
+
+from __future__ import annotations
+
+from schemas.measure import Agreement
+from schemas.rule import Rule
+from schemas.warning import Change
+from services.rules.domain import tracker as folding
+from services.rules.domain.core import Core, page_of
+from services.rules.domain.index import Ruled, concerns
+from services.rules.domain.ladder import NEVER
+from services.rules.domain.revision import Output
+from services.rules.domain.ring import Ring
+from services.rules.domain.state import Place, Sensor, Series, Tracker
+
+
+class Places(Core):
+    """Rules of kind `agreement`."""
+
+    def _in_place(self, ruled: Ruled, sensor: Sensor, series: Series) -> Tracker | None:
+        """Return the tracker of the place in which a rule sees a sensor; None when the sensor has no such place."""
+        at = stand_of(ruled.rule, sensor)
+        if at is None:
+            return None
+        key = f"{ruled.rule.id}\n{at}/{series.key}"
+        place = self.places.get(key)
+        if place is None:
+            name = sensor.names[0] if sensor.names else {"zh": sensor.street, "en": sensor.street}
+            if at != sensor.street:
+                name = {language: f"{text} {at.partition(':')[2]}" for language, text in name.items()}
+            place = self.places[key] = Place(key, sensor.street, name, page_of(key))
+            place.metric, place.statistic, place.period_s, place.origin = series.metric, series.statistic, series.period_s, series.origin
+            place.domain = ruled.rule.applies.domain or sensor.domain
+            place.department = ruled.rule.applies.department or sensor.department
+            self.pages.add(place)
+        self.pages.touch(place.page)
+        if sensor.id not in place.members:
+            place.members[sensor.id] = series
+            sensor.places = {**(sensor.places or {}), key: series.key}
+        one = place.tracker
+        if one is None or one.meaning != ruled.meaning:
+            stand = [other.series.get(series.key) for other in self.sensors.values() if stand_of(ruled.rule, other) == at]
+            birth = max([series.newest, *(other.newest for other in stand if other is not None)])
+            one = place.tracker = Tracker(ruled.rule.id, ruled.meaning, birth)
+            one.samples = Ring(values=[])
+            place.newest = max(place.newest, birth)
+            self._go_on(one, place)
+        one.owner, one.scene = place, ruled.scene({})
+        return one
+
+    def _stands(self, sensor: Sensor) -> set[str]:
+        """Return where rules of kind `agreement` see a sensor stand: beginnings of places' keys."""
+        found = ((ruled.rule.id, stand_of(ruled.rule, sensor)) for ruled in self._index.agreements)
+        return {f"{rule}\n{at}/" for rule, at in found if at is not None}
+
+    def _stand(self, sensor: Sensor, stood: set[str]) -> list[Output]:
+        """Take a sensor out of places where it no longer stands; in new ones only what it reads from here on counts."""
+        outputs: list[Output] = []
+        stands = self._stands(sensor)
+        for key in [key for key in sensor.places or () if not any(key.startswith(head) for head in stands)]:
+            outputs += self._leave(sensor, key)
+        for key, place in self.places.items():
+            if any(key.startswith(head) for head in stands - stood):
+                self.pages.touch(place.page)
+                series = sensor.series.get(key.partition("\n")[2].partition("/")[2])
+                place.births[sensor.id] = NEVER if series is None else series.newest
+        return outputs
+
+    def _leave(self, sensor: Sensor, key: str) -> list[Output]:
+        """Take a sensor out of a place; a place without members is forgotten."""
+        assert sensor.places is not None  # noqa: S101 - it has one
+        sensor.places = {name: series for name, series in sensor.places.items() if name != key} or None
+        place = self.places.get(key)
+        if place is None:
+            return []
+        self.pages.touch(place.page)
+        place.members.pop(sensor.id, None)
+        place.births.pop(sensor.id, None)
+        if place.tracker is None:
+            return []
+        if place.members:
+            freeze_place(place)
+            return []
+        outputs = self._end(place.tracker, Change.SENSOR_MOVED)
+        self._forget_place(key)
+        return outputs
+
+    def _forget_place(self, key: str) -> None:
+        place = self.places.pop(key)
+        self.pages.touch(place.page)
+        self.pages.remove(place)
+        for name in place.members:
+            member = self.sensors.get(name)
+            if member is not None:
+                self.pages.touch(member.page)
+                member.places = {one: series for one, series in (member.places or {}).items() if one != key} or None
+
+
+def stand_of(rule: Rule, sensor: Sensor) -> str | None:
+    """Return where a rule of kind `agreement` sees a sensor stand: its street, or a part of it; None when it does not see it."""
+    assert isinstance(rule.measure, Agreement)  # noqa: S101 - others do not ask
+    if not concerns(rule.applies, sensor):
+        return None
+    if rule.measure.place == "street":
+        return sensor.street
+    value = sensor.attributes.get(rule.measure.place.removeprefix("attribute:"))
+    return None if value is None else f"{sensor.street}:{value}"
+
+
+def freeze_place(place: Place) -> None:
+    """What was decided of a place before one of its members changed stays."""
+    one = place.tracker
+    if one is not None and one.owner is not None and one.samples is not None:
+        folding.freeze(one, one.samples, one.scene.plan, place.newest)
