@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from schemas.base import Code, Domain, Frozen, Name, Text, Words
 from schemas.limit import Limit, Limits
@@ -177,6 +178,13 @@ class Rule(Frozen):
     timezone: Text = "Asia/Shanghai"
     """IANA name of the city's time: hours, weekdays, dates, days and grids are in it."""
     tiers: dict[Tier, Step] = Field(min_length=1)
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_is_known(cls, timezone: str) -> str:
+        if timezone not in available_timezones():
+            raise ValueError(f"{timezone!r} is no IANA time zone, such as Asia/Shanghai")
+        return timezone
 
     @model_validator(mode="after")
     def _limits_in_order(self) -> Self:

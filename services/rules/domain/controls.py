@@ -14,7 +14,7 @@ from schemas.warning import Change
 from services.rules.domain import tracker as folding
 from services.rules.domain.core import page_of
 from services.rules.domain.districts import Districts
-from services.rules.domain.index import Index, Ruled, concerns
+from services.rules.domain.index import Ruled, concerns
 from services.rules.domain.ladder import NEVER
 from services.rules.domain.meetings import Meetings
 from services.rules.domain.outcome import NOTHING, Outcome, Reason
@@ -123,8 +123,8 @@ class Controls(Meetings, Silences, Districts):
             outputs += self._retire(known)
         self._rules[record.rule] = new
         self.bodies[record.rule] = record.body
-        self._index = Index(self._rules.values())
-        self._generation += 1
+        self.aside.pop(record.rule, None)
+        self._index_anew()
         if isinstance(new.rule.measure, Regional | Background):
             outputs += self._forward_rule(record, new)
         if new.rule.measure.kind == "absence" and new.rule.enabled:

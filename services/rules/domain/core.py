@@ -19,7 +19,7 @@ from services.rules.domain.index import Index, Ruled, Scene
 from services.rules.domain.kinds.absence import Listening
 from services.rules.domain.kinds.regional import Regions, Sources
 from services.rules.domain.ladder import NEVER
-from services.rules.domain.pages import PAGES, Pages
+from services.rules.domain.pages import HEAD, PAGES, Pages
 from services.rules.domain.plan import fresh_of
 from services.rules.domain.revision import Output
 from services.rules.domain.state import Place, Sensor, Series, Silence, Stretch, Tracker, grace
@@ -65,11 +65,23 @@ class Core:
         self.shared: dict[object, object] = {}
         self._conditions: dict[int, tuple[Tracker, list[Series]]] = {}
         """Of the record under way: conditions that it concerns, and by which series."""
+        self.aside: dict[str, str] = {}
+        """Rules that failed, and how."""
         self.adopted: dict[tuple[str, str], Warning] = {}
 
     def adopt(self, warnings: Sequence[Warning]) -> None:
         """Take over open warnings of a state that is lost: where their trackers begin anew with the same meaning, they go on."""
         self.adopted = {(warning.rule, warning.subject): warning for warning in warnings if warning.state == "open"}
+
+    def _set_aside(self, one: Tracker, error: Exception) -> None:
+        """Judge by a rule no more, here, until it comes in a new version: it has failed. What it has told stays open."""
+        self.pages.touch(HEAD)
+        self.aside[one.rule] = repr(error)
+        self._index_anew()
+
+    def _index_anew(self) -> None:
+        self._index = Index(ruled for name, ruled in self._rules.items() if name not in self.aside)
+        self._generation += 1
 
     def _refold(self, one: Tracker, scene: Scene, changed: int, moment: folding.Moment | None = None) -> list[News]:
         """Take a tracker on whose samples have changed from `changed` on."""

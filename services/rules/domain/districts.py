@@ -57,7 +57,37 @@ class Districts(Core):
         outputs: list[Output] = []
         for region in self.regions.of(record.rule, record.meaning):
             outputs += self._judge_region(region, [end for end in sorted(region.windows) if region.judged < end <= complete])
+            outputs += self._pass_time(region)
         return Reason.APPLIED, outputs
+
+    def _pass_time(self, region: Region) -> list[Output]:
+        """Decide what waits for no further window."""
+        ruled = self._rules.get(region.rule)
+        if ruled is None or ruled.meaning != region.meaning:
+            return []
+        outputs: list[Output] = []
+        for one in self._trackers_of(region, ruled):
+            self.pages.touch(one.owner.page if isinstance(one.owner, Place) else one.owner.sensor.page)
+            assert one.samples is not None  # noqa: S101 - made with them
+            news = folding.tick(one, one.samples, one.scene.plan, self._region_moment(one, ruled))
+            if news:
+                outputs += self._tell(one, news, None)
+        return outputs
+
+    def _trackers_of(self, region: Region, ruled: Ruled) -> Iterator[Tracker]:
+        measure = ruled.rule.measure
+        if isinstance(measure, Regional):
+            place = self.places.get(_region_key(region, ruled, measure))
+            if place is not None and place.tracker is not None and place.tracker.owner is not None:
+                yield place.tracker
+            return
+        assert isinstance(measure, Background)  # noqa: S101 - there is no other
+        key = series_key(ruled.rule.applies.metric, Statistic.MEAN.value, micros(measure.length) // 1_000_000, region.origin)
+        for name in sorted({site for end in region.windows for site in region.sites(end)}):
+            series = self.sensors[name].series.get(key) if name in self.sensors else None
+            one = series.trackers.get(region.rule) if series is not None else None
+            if one is not None and one.owner is not None:
+                yield one
 
     def _judge_region(self, region: Region, ends: Sequence[int]) -> list[Output]:
         ruled = self._rules.get(region.rule)
@@ -72,6 +102,7 @@ class Districts(Core):
         for end in ends:
             number = region.number(measure, end)
             for one, sample in self._region_samples(region, ruled, end, number):
+                self.pages.touch(one.owner.page if isinstance(one.owner, Place) else one.owner.sensor.page)
                 assert one.samples is not None  # noqa: S101 - made with them
                 if sample is None:
                     one.samples.remove(end)
@@ -80,7 +111,6 @@ class Districts(Core):
                 touched.setdefault(id(one), (one, end))
         settled = region.judged - REVISE - HOUR_GRACE - 2 * micros(measure.length)
         for one, first in touched.values():
-            self.pages.touch(one.owner.page if isinstance(one.owner, Place) else one.owner.sensor.page)
             scene: Scene = one.scene
             moment = self._region_moment(one, ruled)
             news = self._refold(one, scene, first, moment)
@@ -115,7 +145,7 @@ class Districts(Core):
         length_s = micros(measure.length) // 1_000_000
         statistic = "instant" if measure.aggregate is Aggregate.COUNT else measure.aggregate.value
         metric = ruled.rule.applies.metric
-        key = f"{region.rule}\n{region.region}/{series_key(metric, measure.aggregate.value, length_s, region.origin)}"
+        key = _region_key(region, ruled, measure)
         place = self.places.get(key)
         if place is None:
             place = self.places[key] = Place(key, region.region, region.name, page_of(key))
@@ -124,6 +154,7 @@ class Districts(Core):
             place.department = ruled.rule.applies.department or region.department
             self.pages.touch(place.page)
             self.pages.add(place)
+        self.pages.touch(place.page)
         one = place.tracker
         if one is None or one.meaning != ruled.meaning:
             one = place.tracker = Tracker(region.rule, ruled.meaning, NEVER)
@@ -154,6 +185,10 @@ class Districts(Core):
         return one
 
     def _left(self, record: wire.Left) -> Outcome:
+        for (rule, code, _), region in self.regions.known.items():
+            if rule == record.rule and code == record.region:
+                self.pages.touch(region.page)
+                region.leave(record.sensor)
         sensor = self.sensors.get(record.sensor)
         if sensor is None:
             return Reason.NOT_WATCHED, NOTHING
@@ -164,3 +199,8 @@ class Districts(Core):
             if one is not None:
                 outputs += self._end(one, Change.SENSOR_MOVED)
         return Reason.APPLIED, outputs
+
+
+def _region_key(region: Region, ruled: Ruled, measure: Regional) -> str:
+    key = series_key(ruled.rule.applies.metric, measure.aggregate.value, micros(measure.length) // 1_000_000, region.origin)
+    return f"{region.rule}\n{region.region}/{key}"

@@ -115,7 +115,7 @@ def _head(partition: Core) -> Any:
     statistics = {rule: (source.meaning, source.closed, sorted(source.again)) for rule, source in partition.statistics.state.items()}
     closing = {rule: (one.meaning, one.sources, one.ends) for rule, one in partition.regions.closing.items()}
     adopted = [warning.model_dump_json() for warning in partition.adopted.values()]
-    return (partition.now, partition.bodies, clocks, statistics, closing, adopted)
+    return (partition.now, partition.bodies, clocks, statistics, closing, adopted, partition.aside)
 
 
 def _sensor(one: Sensor) -> Any:
@@ -138,7 +138,7 @@ def _sensor(one: Sensor) -> Any:
 
 def _series(one: Series) -> Any:
     trackers = {rule: _tracker(tracker) for rule, tracker in one.trackers.items()}
-    return (one.key, one.metric, one.statistic, one.period_s, one.origin, one.newest, one.base, one.closed, _ring(one), trackers)
+    return (one.key, one.metric, one.statistic, one.period_s, one.origin, one.newest, one.base, one.closed, one.counted, _ring(one), trackers)
 
 
 def _place(one: Place) -> Any:
@@ -202,7 +202,7 @@ class Store:
 
     def _head(self, content: Any) -> None:
         partition = self._partition
-        partition.now, partition.bodies, clocks, statistics, closing, adopted = content
+        partition.now, partition.bodies, clocks, statistics, closing, adopted, partition.aside = content
         partition.adopt([Warning.model_validate_json(warning) for warning in adopted])
         partition.statistics.state = {rule: Source(meaning, closed, set(again)) for rule, (meaning, closed, again) in statistics.items()}
         partition.regions.closing = {rule: Closing(*one) for rule, one in closing.items()}
@@ -228,11 +228,11 @@ class Store:
         self._partition.pages.add(one)
 
     def _series(self, sensor: Sensor, content: Any) -> None:
-        key, metric, statistic, period_s, origin, newest, base, closed, ring, trackers = content
+        key, metric, statistic, period_s, origin, newest, base, closed, counted, ring, trackers = content
         one = sensor.series[self._keep(key)] = Series(
             sensor, self._keep(key), self._keep(metric), self._keep(statistic), period_s, self._keep(origin)
         )
-        one.newest, one.base, one.closed = newest, base, closed
+        one.newest, one.base, one.closed, one.counted = newest, base, closed, counted
         one.ends.frombytes(ring[0])
         one.values.frombytes(ring[1])
         one.trackers = {self._keep(rule): _read_tracker(self._keep(rule), tracker) for rule, tracker in trackers.items()}

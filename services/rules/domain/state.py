@@ -118,6 +118,7 @@ class Series(Ring):
     __slots__ = (
         "base",
         "closed",
+        "counted",
         "generation",
         "grace",
         "high",
@@ -159,6 +160,8 @@ class Series(Ring):
         """How long readings are kept, in microseconds, when they are looked at for that."""
         self.grace = grace(period_s)
         self.watched = False
+        self.counted = False
+        """Whether districts and the city count it in; not from when its sensor changed hands until its next reading."""
         self.statistics: tuple[Any, ...] = ()
         """Rules of districts and the city that need it."""
         self.closed: dict[str, int] | None = None

@@ -19,7 +19,7 @@ from services.rules.domain import tracker as folding
 from services.rules.domain.controls import Controls
 from services.rules.domain.core import MOST_READINGS, REVISE, SLACK, series_key
 from services.rules.domain.episodes import OPEN_END, News
-from services.rules.domain.index import Index, Ruled, Scene
+from services.rules.domain.index import Ruled, Scene
 from services.rules.domain.kinds import regional
 from services.rules.domain.meetings import columns_of, rest
 from services.rules.domain.outcome import NOTHING, Outcome, Reason
@@ -65,13 +65,13 @@ class Partition(Controls):
     def put_together(self) -> None:
         """Make anew what is derived from what was read."""
         self._rules = {name: Ruled(RuleActivation.model_validate_json(body)) for name, body in self.bodies.items()}
-        self._index = Index(self._rules.values())
+        self._index_anew()
         for sensor in self.sensors.values():
             for series in sensor.series.values():
                 for one in series.trackers.values():
                     self._resume(one, series, sensor.attributes)
                 for ruled in self._index.regional:
-                    if regional.covers(ruled.rule, series):
+                    if series.counted and regional.covers(ruled.rule, series):
                         self.statistics.add(ruled, series)
             for silence in (sensor.silences or {}).values():
                 self._resume(silence.tracker, silence, sensor.attributes)
@@ -182,10 +182,13 @@ class Partition(Controls):
             if one.leaves is not None:  # judged once all values of the record are there
                 self._conditions.setdefault(id(one), (one, []))[1].append(series)
                 continue
-            news = self._take(one, series, end, value, late=late)
-            if news:
-                found += self._tell(one, news, record)
-            self._schedule(one)
+            try:
+                news = self._take(one, series, end, value, late=late)
+                if news:
+                    found += self._tell(one, news, record)
+                self._schedule(one)
+            except Exception as error:  # noqa: BLE001 - whatever it is: one rule that fails stops no other
+                self._set_aside(one, error)
         rest(series)
         return found
 
@@ -248,12 +251,15 @@ class Partition(Controls):
             at, _, one = heappop(dues)
             if one.owner is not None and one.due + grace(one.owner.period_s) == at:
                 one.due = OPEN_END
-                outputs += self._decide(one)
+                try:
+                    outputs += self._decide(one)
+                except Exception as error:  # noqa: BLE001 - see `_reading`
+                    self._set_aside(one, error)
         return Reason.TICK, outputs
 
     def _decide(self, one: Tracker) -> list[Output]:
         ruled = self._rules.get(one.rule)
-        if ruled is None or ruled.meaning != one.meaning:
+        if ruled is None or ruled.meaning != one.meaning or one.rule in self.aside:
             return []
         scene: Scene = one.scene
         owner = one.owner

@@ -296,3 +296,11 @@ def test_the_storm_makes_levels_rise_fast():
     assert len({warning.sensor for warning in told}) > 5
     assert all(warning.state == "cleared" for warning in {warning.id: warning for warning in told}.values())
     assert {warning.evidence.measure for warning in told} == {"rate"}
+
+
+def test_the_dusty_day_is_told_to_each_district_by_one_warning_of_its_own_once_the_hour_is_over():
+    place = city.load(LANZHOU)
+    told = [(second, warning) for second, warning in played(LANZHOU, "dusty-day", "dust", 14, 63) if warning.rule == "dust-district-pm10"]
+    assert {warning.street for _, warning in told} == {region.code for region in place.regions.children(place.regions.root.code)}
+    assert {(warning.sensor, warning.tier, warning.evidence.measure) for _, warning in told} == {(None, "blue", "regional")}
+    assert all(second > 3_600 for second, _ in told)

@@ -687,11 +687,10 @@ class Oracle:
         return None if newest is None or at - newest[0] > self._fresh(tracker, name) else newest[1]
 
     def _fresh(self, tracker: Tracker, name: str = MAIN) -> int:
-        also = tracker.rule.also.get(name)
-        given = (also.fresh if also else None) or tracker.rule.fresh
-        period_s = (self._also_series(tracker, name) if also else tracker.series).period_s
-        every = getattr(tracker.rule.measure, "every", None)
-        return micros(given) if given is not None else max(10 * MINUTE, 3 * period_s * SECOND, 3 * micros(every) if every else 0)
+        rule = tracker.rule
+        given = (rule.also[name].fresh if name in rule.also else None) or rule.fresh
+        every = rule.measure.every if isinstance(rule.measure, Window) else None
+        return micros(given) if given is not None else max(10 * MINUTE, 3 * tracker.series.period_s * SECOND, 3 * micros(every or timedelta()))
 
     # What is told.
 

@@ -803,7 +803,8 @@ export interface Rule {
   flapping: Flapping | null;
   /**
    * How long a reading stands when no new one comes: a run past a limit with a longer gap in it begins anew, and a dwell in time does not
-   * end on an older reading. Left out: ten minutes, or three periods of the series, whichever is longer.
+   * end on an older reading. Left out: ten minutes, or three periods of the series or of the measure's grid,
+   * whichever is longest.
    */
   fresh: string | null;
   id: string;

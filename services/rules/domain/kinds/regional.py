@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import fsum
 
+import msgspec
+
 from schemas import wire
 from schemas.measure import Aggregate, Background, Level, Regional
 from schemas.rule import Applies, Rule
@@ -90,6 +92,7 @@ class Sources:
         """Count a series in."""
         self.known(ruled)
         self.series.setdefault(ruled.rule.id, {})[series.sensor.id, series.key] = series
+        series.counted = True
 
     def changed(self, ruled: Ruled, end: int) -> None:
         """Note that a reading of this end has come late or was corrected."""
@@ -103,7 +106,7 @@ class Sources:
         mine = self.series.get(ruled.rule.id, {})
         gone = [key for key in mine if key[0] == sensor.id]
         for key in gone:
-            del mine[key]
+            mine.pop(key).counted = False
         if gone and is_site(ruled.rule, sensor):
             region = region_of(_measure(ruled), sensor)[0]
             yield Forward(wire.Left(ruled.rule.id, region, sensor.id), region=region)
@@ -194,6 +197,13 @@ class Region:
                 return max(partial.high for partial in partials)
             case Aggregate.COUNT:
                 return float(count)
+
+    def leave(self, sensor: str) -> None:
+        """Forget a sensor that is no longer compared."""
+        for sources in self.windows.values():
+            for source, partial in sources.items():
+                if any(site.sensor == sensor for site in partial.sites):
+                    sources[source] = msgspec.structs.replace(partial, sites=tuple(site for site in partial.sites if site.sensor != sensor))
 
     def sites(self, end: int) -> dict[str, wire.Site]:
         """Return the sensors to be compared with the background in a window; one that moved between partitions counts where it is last named."""
