@@ -208,6 +208,8 @@ class Rule(Frozen):
         compares = {compare.measure for way in self.ways() for compare in way.compares()}
         if unknown := sorted(compares - {MAIN} - self.also.keys()):
             raise ValueError(f"tiers: `when` names the measures {unknown}, which `also` does not have")
+        if self.also and self.applies.statistic is not Statistic.INSTANT and self.applies.period is None:
+            raise ValueError(f"applies: of a `{self.applies.statistic}` that is combined with other measures give the `period`")
         kinds = [self.measure, *(also.measure for also in self.also.values())] if self.also else []
         for kind in kinds:
             if not isinstance(kind, Value | Rate | Window) or (isinstance(kind, Window) and kind.every is not None):

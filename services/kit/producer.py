@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
@@ -47,14 +48,19 @@ class Outgoing:
     @property
     def size(self) -> int:
         """Bytes it takes, about."""
-        return len(self.value) + len(self.key or b"") + sum(len(name) + len(value) + 4 for name, value in self.headers) + RECORD_OVERHEAD
+        headers = sum([len(name) + len(value) + 4 for name, value in self.headers]) if self.headers else 0
+        return len(self.value) + len(self.key or b"") + headers + RECORD_OVERHEAD
+
+
+_Sized = tuple[Outgoing, int]
+"""A record and its size, which costs more than it looks: it is asked for once."""
 
 
 @dataclass(eq=False)
 class _Chunk:
     """The records of one call for one partition; done when the last is acknowledged."""
 
-    records: deque[Outgoing]
+    records: deque[_Sized]
     done: asyncio.Future[None]
     waiting: int = field(init=False)
 
@@ -72,8 +78,9 @@ class _Chunk:
             self.done.set_exception(error)
 
 
+@lru_cache(1 << 16)
 def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition of a key, as Kafka's own default partitioner does."""
+    """Return the partition of a key, as Kafka's own default partitioner does; remembered, as the hash takes 5 µs and keys come again."""
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
@@ -115,10 +122,10 @@ class Producer:
         if not records:
             return
         partitions = await self._partitions(topic)
-        split: dict[int, deque[Outgoing]] = {}
+        split: dict[int, deque[_Sized]] = {}
         for record in records:
             at = record.partition if record.partition is not None else partition_of(record.key or b"", partitions)
-            split.setdefault(at, deque()).append(record)
+            split.setdefault(at, deque()).append((record, record.size))
         lanes = [(self._lane(topic, at), part) for at, part in split.items()]
         for lane, part in lanes:
             lane.refuse_when_full(part)
@@ -227,16 +234,16 @@ class _Lane:
         self._wake = asyncio.Event()
         self.task = asyncio.create_task(self._run(), name=f"lane {topic}/{partition}")
 
-    def refuse_when_full(self, records: Sequence[Outgoing]) -> None:
-        for record in records:
-            if record.size > BATCH_BYTES:
-                raise RecordTooLarge(f"a record of {record.size} bytes for {self._topic}; the limit is {BATCH_BYTES}")
-        if self._bytes and self._bytes + sum(record.size for record in records) > LANE_BYTES:
+    def refuse_when_full(self, records: Sequence[_Sized]) -> None:
+        largest = max(size for _, size in records)
+        if largest > BATCH_BYTES:
+            raise RecordTooLarge(f"a record of {largest} bytes for {self._topic}; the limit is {BATCH_BYTES}")
+        if self._bytes and self._bytes + sum(size for _, size in records) > LANE_BYTES:
             raise Overloaded(f"{LANE_BYTES >> 20} MiB wait for {self._topic}/{self._partition} already")
 
-    def add(self, records: deque[Outgoing]) -> _Chunk:
+    def add(self, records: deque[_Sized]) -> _Chunk:
         chunk = _Chunk(records, asyncio.get_running_loop().create_future())
-        self._bytes += sum(record.size for record in records)
+        self._bytes += sum(size for _, size in records)
         self._chunks.append(chunk)
         self._wake.set()
         return chunk
@@ -289,11 +296,11 @@ class _Lane:
                 continue
             count, full = 0, False
             while chunk.records and not full:
-                record = chunk.records[0]
+                record, size = chunk.records[0]
                 full = batch.append(key=record.key, value=record.value, timestamp=record.timestamp_ms, headers=list(record.headers)) is None
                 if not full:
                     chunk.records.popleft()
-                    self._bytes -= record.size
+                    self._bytes -= size
                     count += 1
             if count:
                 taken.append((chunk, count))
@@ -312,5 +319,5 @@ class _Lane:
                 self._chunks.popleft()
 
     def _drop(self, chunk: _Chunk) -> None:
-        self._bytes -= sum(record.size for record in chunk.records)
+        self._bytes -= sum(size for _, size in chunk.records)
         chunk.records.clear()

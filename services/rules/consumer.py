@@ -63,11 +63,13 @@ class Replayed:
 
 
 class Effects:
-    """What a poll has brought about."""
+    """What has been brought about and is of no commit yet."""
 
     def __init__(self) -> None:
         self.warnings: list[Revision] = []
         self.forwards: list[Forward] = []
+        self.stepped: dict[TopicPartition, Mine] = {}
+        """What has stepped meanwhile, with effects or without: all of it must still be ours."""
 
     def add(self, outputs: Iterable[Output]) -> None:
         for one in outputs:
@@ -103,7 +105,7 @@ class Mine(Owned):
 
 
 class RulesWorker:
-    """See `services.kit.consumer.Worker`."""
+    """See `services.kit.consumer.Stepper`."""
 
     def __init__(self, store: Store, snapshots: Snapshots, relay: outbox.Relay, clock: Clock, check: Check, registry: CollectorRegistry) -> None:
         self._store = store
@@ -112,6 +114,7 @@ class RulesWorker:
         self._clock = clock
         self._check = check
         self._mine: dict[TopicPartition, Mine] = {}
+        self._effects = Effects()
         self._settled_at = clock.monotonic()
         self._reasons = Counter("tongguan_rules_records", "Records by what became of them", ["reason"], registry=registry)
         self._raised = Counter("tongguan_rules_warnings", "New revisions of warnings", registry=registry)
@@ -122,8 +125,7 @@ class RulesWorker:
 
     async def assign(self, taken: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Take over partitions from their newest snapshots."""
-        self._mine = {}
-        self._snapshots.drop()
+        self._drop()
         with self._taken.time(), _loading():
             found = await database.retrying(lambda: self._store.take(taken), what="take over partitions", check=self._check)
         self._mine = {tp: Mine(tp, one, self._snapshots.spread(at, len(found))) for at, (tp, one) in enumerate(sorted(found.items()))}
@@ -131,29 +133,61 @@ class RulesWorker:
         return {tp: mine.position for tp, mine in self._mine.items()}
 
     async def work(self, batches: Batches) -> Mapping[TopicPartition, datetime]:
-        """Step through a poll; commit when it had effects; write down a little of what is due."""
-        effects = Effects()
+        """Step through a poll and commit its effects; write down a little of what is due."""
+        reached = await self.step(batches)
+        await self.commit()
+        self._keep()
+        return reached
+
+    async def step(self, batches: Batches) -> Mapping[TopicPartition, datetime]:
+        """Write down a little of what is due and step through a poll, gathering its effects."""
+        self._keep()
         reached: dict[TopicPartition, datetime] = {}
+        owned = self._mine
         for tp, records in batches.items():
-            mine = self._mine.get(tp)
-            if mine is None:
-                raise Fenced(f"records of {tp.topic}/{tp.partition} arrived, which is not ours")
+            mine = owned.get(tp)
             for at in range(0, len(records), BREATH):
                 if at:
-                    await asyncio.sleep(0)
-                self._step(mine, records[at : at + BREATH], effects)
-            if mine.partition.now:
+                    await asyncio.sleep(0)  # a commit may begin here, or be refused
+                if mine is None or self._mine is not owned:
+                    raise Fenced(f"records of {tp.topic}/{tp.partition} arrived, which is not ours")
+                self._step(mine, records[at : at + BREATH], self._effects)
+            if mine is not None and mine.partition.now:
                 reached[tp] = wire.from_micros(mine.partition.now)
+        return reached
+
+    async def commit(self) -> None:
+        """Commit what was gathered, if it has effects."""
+        effects, self._effects, owned = self._effects, Effects(), self._mine
+        positions = {tp: mine.position for tp, mine in effects.stepped.items()}
+        if effects:
+            try:
+                await self._commit(effects, positions)
+            except BaseException as error:
+                # The state is ahead of what is committed, and what was told of it meanwhile is gone.
+                if self._mine is owned:
+                    self._drop()
+                if isinstance(error, Fenced):
+                    self._refused.inc()
+                raise
+        for tp, mine in effects.stepped.items():
+            mine.committed = positions[tp]
+        self._snapshots.committed()
+
+    def _drop(self) -> None:
+        """Forget all state, and all effects that are of no commit."""
+        self._mine = {}
+        self._effects = Effects()
+        self._snapshots.drop()
+
+    def _keep(self) -> None:
         try:
-            if effects:
-                await self._commit({tp: self._mine[tp] for tp in batches}, effects)
             self._snapshots.turn(self._mine.values())
-            self._settle()
         except Fenced:
             self._refused.inc()
-            self._mine = {}
+            self._drop()
             raise
-        return reached
+        self._settle()
 
     def _settle(self) -> None:
         now = self._clock.monotonic()
@@ -165,6 +199,7 @@ class RulesWorker:
     def _step(self, mine: Mine, records: Sequence[ConsumerRecord], effects: Effects) -> None:
         """Step through some records; outputs of those below the committed offset are known to be committed."""
         committed = mine.claim.next_offset
+        effects.stepped[mine.tp] = mine
         if mine.told_open is not None:
             mine.adopt(records[0])
         if mine.position < committed:
@@ -177,9 +212,8 @@ class RulesWorker:
                 mine.replayed = None
             _judge(mine, records, effects, self._reasons)
 
-    async def _commit(self, poll: Mapping[TopicPartition, Mine], effects: Effects) -> None:
-        claims: dict[TopicPartition, Claim] = {tp: mine.claim for tp, mine in poll.items()}
-        offsets = {tp: mine.position for tp, mine in poll.items()}
+    async def _commit(self, effects: Effects, offsets: Mapping[TopicPartition, int]) -> None:
+        claims: dict[TopicPartition, Claim] = {tp: mine.claim for tp, mine in effects.stepped.items()}
         with self._commits.time():
             new = await database.retrying(
                 lambda: self._store.commit(claims, offsets, effects.warnings, effects.forwards), what="commit warnings", check=self._check

@@ -1,7 +1,7 @@
 """Partitions are written down while they go on: a few pages between two polls, and a task that writes what has been encoded.
 
-One partition at a time. A snapshot is begun between two polls, when all effects of what the state has seen are committed; the engine keeps
-its pages as they were then. What is written counts only once all of it is there, so an owner may die at any point.
+One partition at a time. A snapshot is begun between two polls; the engine keeps its pages as they were then. What is written counts only once
+all of it is there and all effects of what the state had seen are committed, so an owner may die at any point.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Owned:
         self.claim = claim
         self.partition = partition
         self.position = position
+        self.committed = position
+        """All effects of the records before this are known to be committed."""
         self.written_at = written_at
         self.records = 0
         """Since the newest snapshot was begun."""
@@ -63,6 +65,11 @@ class _Snapshot:
         self.encoded = False
         """All of it."""
         self.number: int | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it may count, if all of it is written."""
+        return self.encoded and not self.pages and self.owned.committed >= self.next_offset
 
     def take(self) -> bool:
         """Encode some pages; say whether there were any."""
@@ -105,7 +112,7 @@ class Snapshots:
         self._under_way = self._fenced = None
 
     def turn(self, owned: Iterable[Owned]) -> None:
-        """Begin what is due, and encode for `ENCODE_S`. All effects of what the partitions have seen must be committed. Raises `Fenced`."""
+        """Begin what is due, and encode for `ENCODE_S`. Raises `Fenced`."""
         if self._fenced is not None:
             raise self._fenced
         until = self._clock.monotonic() + ENCODE_S
@@ -121,6 +128,11 @@ class Snapshots:
             if self._clock.monotonic() >= until:
                 break
         self._wake.set()
+
+    def committed(self) -> None:
+        """Look whether the one under way waits for what was just committed."""
+        if self._under_way is not None and self._under_way.counts:
+            self._wake.set()
 
     def _begin(self, all_owned: Iterable[Owned]) -> _Snapshot | None:
         now = self._clock.monotonic()
@@ -148,7 +160,7 @@ class Snapshots:
                     self._fenced = error
 
     async def _write(self, snapshot: _Snapshot) -> None:
-        """Write what has been encoded, and make it count when that is all."""
+        """Write what has been encoded, and make it count when that is all and its effects are committed."""
         tp, claim = snapshot.owned.tp, snapshot.owned.claim
         while self._under_way is snapshot and snapshot.pages:
             if snapshot.number is None:
@@ -156,7 +168,7 @@ class Snapshots:
             pages = snapshot.batch()
             await self._retrying(partial(self._store.write, tp, claim, snapshot.number, pages))
             self._pages.inc(len(pages))
-        if self._under_way is snapshot and snapshot.encoded and not snapshot.pages:
+        if self._under_way is snapshot and snapshot.counts:
             if snapshot.number is not None:
                 await self._retrying(partial(self._store.finish, tp, claim, snapshot.number, snapshot.next_offset))
             if self._under_way is snapshot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -27,6 +28,13 @@ TOKENS = {CITY: "tgr_city", DISTRICT: "tgr_district", STREET: "tgr_street"}
 @pytest.fixture(name="database", scope="module")
 def fresh_database(servers: Servers) -> Iterator[str]:
     """A new, migrated database of this module, with all topics made anew: what services read is what the module wrote."""
+    with made_anew(servers) as dsn:
+        yield dsn
+
+
+@contextlib.contextmanager
+def made_anew(servers: Servers) -> Iterator[str]:
+    """Yield the address of a new, migrated database, with all topics made anew."""
     with servers.database() as dsn:
         migrations.migrate(dsn, _quiet)
         asyncio.run(_delete_all(servers.kafka))

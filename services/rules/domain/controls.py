@@ -16,7 +16,7 @@ from services.rules.domain.core import page_of
 from services.rules.domain.districts import Districts
 from services.rules.domain.index import Ruled, concerns
 from services.rules.domain.ladder import NEVER
-from services.rules.domain.meetings import Meetings
+from services.rules.domain.meetings import Meetings, columns_of
 from services.rules.domain.outcome import NOTHING, Outcome, Reason
 from services.rules.domain.pages import HEAD
 from services.rules.domain.places import freeze_place
@@ -80,14 +80,10 @@ class Controls(Meetings, Silences, Districts):
 
     def _take_facts(self, sensor: Sensor, record: wire.Sensor, body: _SensorBody) -> None:
         facts = body.sensor
-        sensor.version, sensor.street, sensor.name, sensor.attributes = record.version, self._same(record.street), facts.name, facts.attributes
-        sensor.department, sensor.domain, sensor.adapter = self._same(facts.department), self._same(facts.domain), self._same(facts.adapter)
-        sensor.metrics, sensor.tags, sensor.path = self._same(frozenset(facts.metrics)), self._same(frozenset(facts.tags)), self._same(body.path)
-        sensor.names = self._names(body)
-
-    def _names(self, body: _SensorBody) -> tuple[dict[str, str], ...]:
-        key = ("names", *body.path, *(text for name in body.names for text in name.values()))
-        return self.shared.setdefault(key, body.names)  # type: ignore[return-value]
+        names = tuple((name.get("zh", ""), name.get("en", "")) for name in body.names)
+        shared = (tuple(sorted(facts.tags)), tuple(sorted(facts.attributes.items())), tuple(sorted(facts.metrics)))
+        sensor.version, sensor.street, sensor.name_json = record.version, self._same(record.street), msgspec.json.encode(facts.name)
+        sensor.facts = self.facts_of((facts.department, facts.domain, facts.adapter, body.path, names, *shared))
 
     def _freeze(self, sensor: Sensor) -> None:
         """What was decided before a change of the sensor stays; limits may be others from here on."""
@@ -101,6 +97,8 @@ class Controls(Meetings, Silences, Districts):
                 else:
                     kind = one.scene.kind
                     newest = max(series.newest, one.samples.ends[-1] if one.samples.ends else NEVER)
+                    if one.samples.leaves is not None:
+                        newest = max([newest, *(source.newest for _, _, source in columns_of(one, one.scene) if source is not None)])
                     if kind is not None and not kind.at_readings:
                         newest = self.now - series.grace
                     folding.freeze(one, one.samples, one.scene.plan, newest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import heappush
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 from zlib import crc32
 
 from schemas import wire
@@ -22,7 +22,7 @@ from services.rules.domain.ladder import NEVER
 from services.rules.domain.pages import HEAD, PAGES, Pages
 from services.rules.domain.plan import fresh_of
 from services.rules.domain.revision import Output
-from services.rules.domain.state import Place, Sensor, Series, Silence, Stretch, Tracker, grace
+from services.rules.domain.state import Facts, Place, Sensor, Series, Shape, Silence, Stretch, Tracker, grace
 from services.rules.domain.telling import Owner, revision
 
 REVISE = 3_600_000_000
@@ -167,9 +167,17 @@ class Core:
         key = series_key(metric, statistic, period_s, origin)
         series = sensor.series.get(key)
         if series is None:
-            key = self._same(key)
-            series = sensor.series[key] = Series(sensor, key, self._same(metric), self._same(statistic), period_s, self._same(origin))
+            shape = self._same(Shape(key, metric, statistic, period_s, origin, grace(period_s)))
+            series = sensor.series[shape.key] = Series(sensor, shape)
         return series
+
+    def facts_of(self, parts: tuple[Any, ...]) -> Facts:
+        """Return what many sensors have in common, kept once."""
+        found = self.shared.get(parts)
+        if found is None:
+            found = self.shared[parts] = Facts(*parts)
+        assert isinstance(found, Facts)  # noqa: S101 - nothing else has such a key
+        return found
 
     def _same(self, value: T) -> T:
         """Return an equal value that is kept once for all sensors."""
@@ -182,6 +190,10 @@ def series_key(metric: str, statistic: str, period_s: int, origin: str) -> str:
     return key if origin == "real" else f"{key}@{origin}"
 
 
+_NUMBERS = tuple(range(PAGES))
+"""One object for each: a million sensors hold them."""
+
+
 def page_of(key: str) -> int:
     """Return the page on which a sensor or place is written."""
-    return 1 + crc32(key.encode()) % (PAGES - 1)
+    return _NUMBERS[1 + crc32(key.encode()) % (PAGES - 1)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from schemas import wire
 from schemas.measure import Aggregate, Background, Regional
 from schemas.observation import Statistic
@@ -19,8 +21,7 @@ from services.rules.domain.outcome import NOTHING, Outcome, Reason
 from services.rules.domain.pages import HEAD
 from services.rules.domain.plan import fresh_of, micros
 from services.rules.domain.revision import Forward, Output
-from services.rules.domain.ring import Ring
-from services.rules.domain.state import HOUR_GRACE, Place, Sensor, Tracker
+from services.rules.domain.state import HOUR_GRACE, Place, Samples, Sensor, Tracker
 
 
 class Districts(Core):
@@ -158,7 +159,7 @@ class Districts(Core):
         one = place.tracker
         if one is None or one.meaning != ruled.meaning:
             one = place.tracker = Tracker(region.rule, ruled.meaning, NEVER)
-            one.samples = Ring()
+            one.samples = Samples()
             self._go_on(one, place)
         one.owner, one.scene = place, ruled.scene({})
         return one
@@ -171,13 +172,14 @@ class Districts(Core):
             self.pages.touch(sensor.page)
             self.pages.add(sensor)
         self.pages.touch(sensor.page)
-        sensor.name, sensor.street, sensor.domain, sensor.department = site.name, site.street, site.domain, site.department
+        sensor.name_json, sensor.street = msgspec.json.encode(site.name), site.street
+        sensor.facts = self.facts_of((site.department, site.domain))
         length_s = micros(measure.length) // 1_000_000
         series = self._bare_series(sensor, ruled.rule.applies.metric, Statistic.MEAN.value, length_s, region.origin)
         one = series.trackers.get(region.rule)
         if one is None or one.meaning != ruled.meaning:
             one = series.trackers[region.rule] = Tracker(region.rule, ruled.meaning, NEVER)
-            one.samples = Ring(values=[])
+            one.samples = Samples(values=[])
             if series.closed is not None and region.rule in series.closed:
                 one.life = Life(after=series.closed[region.rule])
             self._go_on(one, series)

@@ -19,6 +19,8 @@ class Flip(NamedTuple):
     on: bool
     end: int
     value: Sample
+    limit: float | None
+    """The limit that was met; None of a condition."""
 
 
 class Run:
@@ -65,7 +67,7 @@ def advance(  # noqa: C901 - one loop: a call a sample would cost more than the 
             reached = due
             if due - run.last[0] <= fresh:
                 on = not on
-                flips.append(Flip(due, tier.gravity, on, *run.last))
+                flips.append(Flip(due, tier.gravity, on, *run.last, way.limit_at(run.last[0])))
                 way = tier.down if on else tier.up
             run = None
         truth = way.test(end, value)
@@ -80,14 +82,14 @@ def advance(  # noqa: C901 - one loop: a call a sample would cost more than the 
         run.last = (end, value)
         if not way.dwell and run.count >= way.readings:
             on = not on
-            flips.append(Flip(end, tier.gravity, on, end, value))
+            flips.append(Flip(end, tier.gravity, on, end, value, way.limit_at(end)))
             way = tier.down if on else tier.up
             run = None
     if run is not None and way.dwell and run.since + way.dwell <= horizon:
         reached = due = run.since + way.dwell
         if due - run.last[0] <= fresh:
             on = not on
-            flips.append(Flip(due, tier.gravity, on, *run.last))
+            flips.append(Flip(due, tier.gravity, on, *run.last, way.limit_at(run.last[0])))
         run = None
     if run is not None:
         run.waiting = False

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 from schemas.measure import Background, Regional
-from schemas.observation import Statistic
-from schemas.rule import MAIN, Also, Applies
+from schemas.rule import MAIN, Also
 from services.rules.domain.core import REVISE, SLACK, series_key
 from services.rules.domain.episodes import Life
 from services.rules.domain.index import Ruled, Scene, concerns, watches
@@ -16,7 +14,7 @@ from services.rules.domain.ladder import NEVER
 from services.rules.domain.places import Places
 from services.rules.domain.plan import micros
 from services.rules.domain.ring import Ring
-from services.rules.domain.state import Sensor, Series, Tracker
+from services.rules.domain.state import Samples, Sensor, Series, Tracker
 
 
 class Meetings(Places):
@@ -56,38 +54,34 @@ class Meetings(Places):
                 if _fits(also, series) and concerns(ruled.rule.applies, sensor):
                     watched = True
                     lookback = max(lookback, ruled.scene(sensor.attributes).lookback)
-                    used += [one for one in self._judged_with(ruled, also, series) if one not in used]
+                    one = self._judged_with(ruled, series)
+                    if one is not None and one not in used:
+                        used.append(one)
         series.used_by, series.statistics, series.watched = tuple(used), tuple(statistics), watched or bool(statistics)
-        series.keep = REVISE + series.grace + lookback + SLACK
+        series.keep = self._same(REVISE + series.grace + lookback + SLACK)
         rest(series)
 
-    def _judged_with(self, ruled: Ruled, also: Also, series: Series) -> Iterator[Tracker]:
-        """Yield the trackers of a rule that use a series beside that of its own measure."""
-        alike = also.statistic is not Statistic.INSTANT and also.period is None
-        for own in self._main_series(ruled.rule.applies, series, alike=alike):
-            one = own.trackers.get(ruled.rule.id)
-            if one is not None and one.scene is not None and series.key in {also_key(one.scene, name, own) for name in ruled.rule.also}:
-                yield one
-
-    def _main_series(self, applies: Applies, series: Series, *, alike: bool) -> list[Series]:
-        """Return the series of a rule's own measure that go with one of its other measures; `alike`: that has the same period."""
-        sensor = series.sensor
-        instant = applies.statistic is Statistic.INSTANT
-        if instant or applies.period is not None or alike:
-            period_s = 0 if instant else series.period_s if applies.period is None else round(applies.period.total_seconds())
-            return [self._series(sensor, applies.metric, applies.statistic.value, period_s, series.origin)]
-        return [own for own in sensor.series.values() if watches(applies, own) and own.origin == series.origin]
+    def _judged_with(self, ruled: Ruled, series: Series) -> Tracker | None:
+        """Return the tracker of a rule that uses a series beside that of its own measure."""
+        applies = ruled.rule.applies
+        period_s = 0 if applies.period is None else round(applies.period.total_seconds())
+        own = self._series(series.sensor, applies.metric, applies.statistic.value, period_s, series.origin)
+        one = own.trackers.get(ruled.rule.id)
+        if one is None or one.scene is None or series.key not in {also_key(one.scene, name, own) for name in ruled.rule.also}:
+            return None
+        return one
 
     def _tracker(self, ruled: Ruled, scene: Scene, series: Series) -> Tracker:
         one = series.trackers.get(ruled.rule.id)
         if one is None or one.meaning != ruled.meaning:
             one = series.trackers[self._same(ruled.rule.id)] = Tracker(self._same(ruled.rule.id), ruled.meaning, series.newest)
             if scene.kind is not None:
-                one.samples = Ring()
+                one.samples = Samples()
             if scene.columns:
                 others = {name: series.sensor.series.get(also_key(scene, name, series)) for name in ruled.rule.also}
-                one.samples, one.leaves = Ring(values=[]), {}
-                one.births = {MAIN: one.birth} | {name: NEVER if other is None else other.newest for name, other in others.items()}
+                one.samples = Samples(values=[])
+                one.samples.leaves = {}
+                one.samples.births = {MAIN: one.birth} | {name: NEVER if other is None else other.newest for name, other in others.items()}
                 for other in series.sensor.series.values():
                     other.generation = other.generation if other is series else -1
             if series.closed is not None and ruled.rule.id in series.closed:
@@ -97,12 +91,17 @@ class Meetings(Places):
         return one
 
 
+EVERYWHERE = (-math.inf, math.inf)
+NOWHERE = (math.inf, -math.inf)
+"""Bands; one object for each, a million series hold them."""
+
+
 def rest(series: Series) -> None:
     """Say between which values nothing happens as long as all that is concerned rests."""
-    low, high = (math.inf, -math.inf) if series.statistics else (-math.inf, math.inf)
+    low, high = NOWHERE if series.statistics else EVERYWHERE
     for one in series.used_by:
         if one.scene is None or one.samples is not None or one.runs or one.reached > series.newest:
-            low, high = math.inf, -math.inf
+            low, high = NOWHERE
             break
         under, over = one.scene.plan.band(one.mask)
         low, high = max(low, under), min(high, over)
@@ -125,12 +124,13 @@ def also_key(scene: Scene, name: str, own: Series) -> str:
 def columns_of(one: Tracker, scene: Scene) -> list[tuple[str, Ring, Series | None]]:
     """Return (name, samples, readings) of each measure of a condition, the rule's own first."""
     own: Series = one.owner
+    leaves = one.samples.leaves if one.samples is not None else None
+    assert leaves is not None  # noqa: S101 - a condition has them
     found: list[tuple[str, Ring, Series | None]] = []
     for name in scene.plan.columns:
         series = own if name == MAIN else own.sensor.series.get(also_key(scene, name, own))
         if scene.columns[name] is None:
             found.append((name, Ring() if series is None else series, series))
         else:
-            assert one.leaves is not None  # noqa: S101 - a condition has them
-            found.append((name, one.leaves.setdefault(name, Ring()), series))
+            found.append((name, leaves.setdefault(name, Ring()), series))
     return found

@@ -5,8 +5,7 @@ A page is one MessagePack value. Raise `services.rules.domain.state.VERSION` wit
 
 from __future__ import annotations
 
-from array import array
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -18,10 +17,12 @@ from services.rules.domain.kinds.regional import Closing, Region, Source
 from services.rules.domain.ladder import Flip, Run
 from services.rules.domain.revision import Evidence
 from services.rules.domain.ring import Ring
-from services.rules.domain.state import Clock, Place, Sensor, Series, Silence, Stretch, Tracker
+from services.rules.domain.state import Clock, Place, Samples, Sensor, Series, Shape, Silence, Stretch, Tracker, grace
 
 if TYPE_CHECKING:
     from services.rules.domain.core import Core
+
+R = TypeVar("R", bound=Ring)
 
 Kept = Sensor | Place | Region
 """What stands on pages."""
@@ -50,15 +51,15 @@ class Pages:
         self.pending = bytearray(PAGES)
         self._next = PAGES
         self._early: list[tuple[int, bytes]] = []
-        self._held: list[dict[str, Kept]] = [{} for _ in range(PAGES)]
+        self._held: list[list[Kept]] = [[] for _ in range(PAGES)]
 
     def add(self, one: Kept) -> None:
         """Put a sensor or place on its page."""
-        self._held[one.page][_name(one)] = one
+        self._held[one.page].append(one)
 
     def remove(self, one: Kept) -> None:
         """Take a place off its page."""
-        self._held[one.page].pop(_name(one), None)
+        self._held[one.page].remove(one)
 
     def touch(self, page: int) -> None:
         """Say that a page is about to change; what a snapshot still needs of it is written first."""
@@ -93,12 +94,8 @@ class Pages:
 
     def _write(self, page: int) -> None:
         self.pending[page] = 0
-        body = _head(self._partition) if page == HEAD else [_kept(one) for one in self._held[page].values()]
+        body = _head(self._partition) if page == HEAD else [_kept(one) for one in self._held[page]]
         self._early.append((page, _encode(body)))
-
-
-def _name(one: Kept) -> str:
-    return f"s{one.id}" if isinstance(one, Sensor) else f"{'p' if isinstance(one, Place) else 'r'}{one.key}"
 
 
 def _kept(one: Kept) -> Any:
@@ -119,21 +116,11 @@ def _head(partition: Core) -> Any:
 
 
 def _sensor(one: Sensor) -> Any:
-    facts = (
-        one.version,
-        one.street,
-        one.department,
-        one.domain,
-        one.adapter,
-        one.name,
-        one.path,
-        one.names,
-        list(one.tags),
-        one.attributes,
-        list(one.metrics),
-    )
+    of = one.facts
+    names = [(name.get("zh", ""), name.get("en", "")) for name in of.names]
+    facts = (of.department, of.domain, of.adapter, of.path, names, sorted(of.tags), sorted(of.attributes.items()), sorted(of.metrics))
     silences = {rule: (silence.metric, silence.heard, silence.origin, _tracker(silence.tracker)) for rule, silence in (one.silences or {}).items()}
-    return ("s", one.id, facts, [_series(series) for series in one.series.values()], silences, one.places)
+    return ("s", one.id, (one.version, one.street, one.name_json), facts, [_series(series) for series in one.series.values()], silences, one.places)
 
 
 def _series(one: Series) -> Any:
@@ -152,13 +139,17 @@ def _ring(one: Ring) -> Any:
     return (one.ends.tobytes(), one.values.tobytes())
 
 
+def _samples(one: Samples) -> Any:
+    leaves = None if one.leaves is None else {name: _ring(ring) for name, ring in one.leaves.items()}
+    return (_ring(one), one.first, one.grid, leaves, one.births)
+
+
 def _tracker(one: Tracker) -> Any:
     if one.life is None and one.stretches is None and one.samples is None and one.runs is None and not one.mask:
         return (one.meaning, one.birth, one.floor, one.reached, one.seen)
-    samples = None if one.samples is None else _ring(one.samples)
-    leaves = None if one.leaves is None else {name: _ring(ring) for name, ring in one.leaves.items()}
+    samples = None if one.samples is None else _samples(one.samples)
     stretches = None if one.stretches is None else [(each.begin, each.end, each.mask, _runs(each.runs), each.flips) for each in one.stretches]
-    more = (one.mask, _runs(one.runs), samples, leaves, stretches, _life(one.life), one.kept, one.first, one.grid, one.births)
+    more = (one.mask, _runs(one.runs), samples, stretches, _life(one.life), one.kept)
     return (one.meaning, one.birth, one.floor, one.reached, one.seen, *more)
 
 
@@ -210,14 +201,11 @@ class Store:
             clock = partition.listening.clocks[name] = Clock()
             clock.listened, clock.resumed, clock.last, clock.reported = listened, resumed, last, reported
 
-    def _sensor(self, page: int, id_: str, facts: Any, series: Any, silences: Any, places: Any) -> None:
+    def _sensor(self, page: int, id_: str, own: Any, facts: Any, series: Any, silences: Any, places: Any) -> None:  # noqa: PLR0917 - as written
         one = self._partition.sensors[id_] = Sensor(id_)
         one.page = page
-        one.version, street, department, domain, adapter, one.name, path, names, tags, one.attributes, metrics = facts
-        one.street, one.department, one.domain, one.adapter = (self._keep(text) for text in (street, department, domain, adapter))
-        one.path, one.tags, one.metrics = self._keep(tuple(path)), self._keep(frozenset(tags)), self._keep(frozenset(metrics))
-        key = ("names", *path, *(text for name in names for text in name.values()))
-        one.names = self._same.setdefault(key, tuple(names))
+        one.version, one.street, one.name_json = own[0], self._keep(own[1]), own[2]
+        one.facts = self._partition.facts_of(tuple(_value(part) for part in facts))
         one.places = places
         for each in series:
             self._series(one, each)
@@ -229,13 +217,13 @@ class Store:
 
     def _series(self, sensor: Sensor, content: Any) -> None:
         key, metric, statistic, period_s, origin, newest, base, closed, counted, ring, trackers = content
-        one = sensor.series[self._keep(key)] = Series(
-            sensor, self._keep(key), self._keep(metric), self._keep(statistic), period_s, self._keep(origin)
-        )
+        shape = self._keep(Shape(key, metric, statistic, period_s, origin, grace(period_s)))
+        one = sensor.series[shape.key] = Series(sensor, shape)
         one.newest, one.base, one.closed, one.counted = newest, base, closed, counted
         one.ends.frombytes(ring[0])
         one.values.frombytes(ring[1])
-        one.trackers = {self._keep(rule): _read_tracker(self._keep(rule), tracker) for rule, tracker in trackers.items()}
+        for rule, tracker in trackers.items():
+            one.trackers[self._keep(rule)] = _read_tracker(self._keep(rule), tracker)
 
     def _place(self, page: int, key: str, facts: Any, tracker: Any, members: Any, births: Any) -> None:
         street, name, *rest = facts
@@ -255,14 +243,21 @@ class Store:
         self._partition.pages.add(one)
 
 
-def _read_ring(content: Any, *, tuples: bool = False) -> Ring:
-    ends, values = array("q"), content[1]
-    ends.frombytes(content[0])
-    if isinstance(values, bytes):
-        numbers = array("d")
-        numbers.frombytes(values)
-        return Ring(ends, numbers)
-    return Ring(ends, [_value(value) if tuples else value for value in values])
+def _read_ring(content: Any, ring: R) -> R:
+    ring.ends.frombytes(content[0])
+    if isinstance(content[1], bytes):
+        ring.values.frombytes(content[1])
+    else:
+        ring.values = [_value(value) for value in content[1]]
+    return ring
+
+
+def _read_samples(content: Any) -> Samples:
+    ring, first, grid, leaves, births = content
+    one = _read_ring(ring, Samples())
+    one.first, one.grid, one.births = first, grid, births
+    one.leaves = None if leaves is None else {name: _read_ring(leaf, Ring()) for name, leaf in leaves.items()}
+    return one
 
 
 def _read_tracker(rule: str, content: Any) -> Tracker:
@@ -270,10 +265,9 @@ def _read_tracker(rule: str, content: Any) -> Tracker:
     one = Tracker(rule, meaning, birth)
     one.floor, one.reached, one.seen = floor, reached, seen
     if more:
-        one.mask, runs, samples, leaves, stretches, life, kept, one.first, one.grid, one.births = more
+        one.mask, runs, samples, stretches, life, kept = more
         one.runs = _read_runs(runs)
-        one.samples = None if samples is None else _read_ring(samples, tuples=True)
-        one.leaves = None if leaves is None else {name: _read_ring(ring) for name, ring in leaves.items()}
+        one.samples = None if samples is None else _read_samples(samples)
         one.life = _read_life(life)
         one.kept = None if kept is None else [(end, _value(value)) for end, value in kept]
         if stretches is not None:
@@ -292,11 +286,16 @@ def _read_runs(runs: Any) -> dict[int, Run] | None:
 
 
 def _read_flips(flips: Any) -> list[Flip] | None:
-    return None if flips is None else [Flip(at, gravity, on, end, _value(value)) for at, gravity, on, end, value in flips]
+    return None if flips is None else [_flip(flip) for flip in flips]
+
+
+def _flip(content: Any) -> Flip:
+    at, gravity, on, end, value, limit = content
+    return Flip(at, gravity, on, end, _value(value), limit)
 
 
 def _read_flip(content: Any) -> Flip | None:
-    return None if content is None else Flip(content[0], content[1], content[2], content[3], _value(content[4]))
+    return None if content is None else _flip(content)
 
 
 def _read_life(content: Any) -> Life | None:

@@ -10,8 +10,7 @@ from services.rules.domain.core import Core, page_of
 from services.rules.domain.index import Ruled, concerns
 from services.rules.domain.ladder import NEVER
 from services.rules.domain.revision import Output
-from services.rules.domain.ring import Ring
-from services.rules.domain.state import Place, Sensor, Series, Tracker
+from services.rules.domain.state import Place, Samples, Sensor, Series, Tracker
 
 
 class Places(Core):
@@ -42,7 +41,7 @@ class Places(Core):
             stand = [other.series.get(series.key) for other in self.sensors.values() if stand_of(ruled.rule, other) == at]
             birth = max([series.newest, *(other.newest for other in stand if other is not None)])
             one = place.tracker = Tracker(ruled.rule.id, ruled.meaning, birth)
-            one.samples = Ring(values=[])
+            one.samples = Samples(values=[])
             place.newest = max(place.newest, birth)
             self._go_on(one, place)
         one.owner, one.scene = place, ruled.scene({})
@@ -78,12 +77,22 @@ class Places(Core):
         place.births.pop(sensor.id, None)
         if place.tracker is None:
             return []
-        if place.members:
+        if any(member.newest > NEVER for member in place.members.values()) or self._others_stand(place, sensor):
             freeze_place(place)
             return []
         outputs = self._end(place.tracker, Change.SENSOR_MOVED)
         self._forget_place(key)
         return outputs
+
+    def _others_stand(self, place: Place, but: Sensor) -> bool:
+        """Say whether other sensors stand in a place that have been read, though not since they do."""
+        rule, _, subject = place.key.partition("\n")
+        at, _, key = subject.partition("/")
+        for sensor in self.sensors.values():
+            series = sensor.series.get(key)
+            if sensor is not but and series is not None and series.newest > NEVER and stand_of(self._rules[rule].rule, sensor) == at:
+                return True
+        return False
 
     def _forget_place(self, key: str) -> None:
         place = self.places.pop(key)

@@ -86,6 +86,10 @@ class WayPlan:
     parts: tuple[tuple[Compare, Bound, int], ...]
     """Of a condition: its comparisons in the order written, with the place of each one's measure in the sample."""
 
+    def limit_at(self, time: int) -> float | None:
+        """Return the limit at a time; None of a condition."""
+        return None if self.bound is None else self.bound.at(time)
+
 
 @dataclass(frozen=True, slots=True)
 class Tier:

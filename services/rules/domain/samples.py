@@ -10,7 +10,7 @@ from services.rules.domain.kinds.base import Kind
 from services.rules.domain.ladder import NEVER
 from services.rules.domain.plan import Sample
 from services.rules.domain.ring import Ring
-from services.rules.domain.state import Tracker
+from services.rules.domain.state import Samples, Tracker
 
 MOST_SENSORS = 100
 """Named in evidence."""
@@ -18,30 +18,35 @@ MOST_SENSORS = 100
 
 def at_reading(kind: Kind, readings: Ring, tracker: Tracker, end: int, horizon: int) -> int | None:
     """Make the samples anew that depend on the reading of this end."""
-    samples = tracker.samples
-    assert samples is not None  # noqa: S101 - kinds have their own
+    samples = _own(tracker)
     if end <= tracker.birth:
         return None
     first, last = max(end, tracker.floor + 1), kind.reaches(end)
-    if kind.gridded and end < tracker.first:
-        if tracker.first != OPEN_END:
-            last = max(last, tracker.first)
-        tracker.first = end
+    if kind.gridded and end < samples.first:
+        if samples.first != OPEN_END:
+            last = max(last, samples.first)
+        samples.first = end
     made: list[tuple[int, Sample]] = []
     if kind.at_readings:
         numbers = ((readings.ends[at], kind.number(readings, at, tracker.birth)) for at in readings.places(first, last))
         made += [(at, number) for at, number in numbers if number is not None]
-    if kind.gridded and tracker.grid > NEVER:
-        made += _grid(kind, readings, tracker, first - 1, min(last, tracker.grid))
+    if kind.gridded and samples.grid > NEVER:
+        made += _grid(kind, readings, tracker, first - 1, min(last, samples.grid))
         made.sort()
     changed = _replace(samples, first, last, made)
     new = at_tick(kind, readings, tracker, horizon) if kind.gridded else []
     return changed if not new else new[0][0] if changed is None else min(changed, new[0][0])
 
 
+def _own(tracker: Tracker) -> Samples:
+    assert tracker.samples is not None  # noqa: S101 - kinds that make samples have them
+    return tracker.samples
+
+
 def _grid(kind: Kind, readings: Ring, tracker: Tracker, after: int, until: int) -> list[tuple[int, Sample]]:
+    samples = _own(tracker)
     made: list[tuple[int, Sample]] = []
-    grid = kind.next_grid(max(after, tracker.first)) if tracker.first < OPEN_END else OPEN_END
+    grid = kind.next_grid(max(after, samples.first)) if samples.first < OPEN_END else OPEN_END
     while grid <= until:
         if (number := kind.grid_number(readings, grid, tracker.birth)) is not None:
             made.append((grid, number))
@@ -51,19 +56,20 @@ def _grid(kind: Kind, readings: Ring, tracker: Tracker, after: int, until: int) 
 
 def at_tick(kind: Kind, readings: Ring, tracker: Tracker, horizon: int) -> list[tuple[int, Sample]]:
     """Make the samples at grid times that the horizon has come to; returns them."""
-    if tracker.first == OPEN_END or horizon <= tracker.grid:
+    samples = _own(tracker)
+    if samples.first == OPEN_END or horizon <= samples.grid:
         return []
-    assert tracker.samples is not None  # noqa: S101 - kinds have their own
-    made = _grid(kind, readings, tracker, max(tracker.grid, tracker.floor), horizon)
-    tracker.grid = horizon
+    made = _grid(kind, readings, tracker, max(samples.grid, tracker.floor), horizon)
+    samples.grid = horizon
     for end, number in made:
-        tracker.samples.put(end, number)
+        samples.put(end, number)
     return made
 
 
 def next_grid(kind: Kind, tracker: Tracker) -> int:
     """Return the next grid time to be looked at; `OPEN_END` before the first reading."""
-    return OPEN_END if tracker.first == OPEN_END else kind.next_grid(max(tracker.grid, tracker.first, tracker.floor))
+    samples = _own(tracker)
+    return OPEN_END if samples.first == OPEN_END else kind.next_grid(max(samples.grid, samples.first, tracker.floor))
 
 
 def of_leaf(kind: Kind, readings: Ring, ring: Ring, birth: int, end: int) -> None:
@@ -78,8 +84,7 @@ def of_leaf(kind: Kind, readings: Ring, ring: Ring, birth: int, end: int) -> Non
 
 def of_several(columns: Sequence[tuple[Ring, int, int]], tracker: Tracker, end: int) -> int | None:
     """Make a condition's samples anew from an end on: each measure's newest number, which stands for its `fresh`; (ring, fresh, birth) of each."""
-    samples = tracker.samples
-    assert samples is not None  # noqa: S101 - conditions have their own
+    samples = _own(tracker)
     first = max(end, tracker.floor + 1)
     ends = sorted({one for ring, _, birth in columns for one in ring.ends[bisect_left(ring.ends, max(first, birth + 1)) :]})
     made = [(one, tuple(ring.latest(one, max(one - fresh - 1, birth)) for ring, fresh, birth in columns)) for one in ends]
@@ -91,8 +96,7 @@ def of_place(members: Mapping[str, tuple[Ring, int]], past: Callable[[int, float
 
     Of each member (readings, birth): readings up to its birth do not count.
     """
-    samples = tracker.samples
-    assert samples is not None  # noqa: S101 - places have their own
+    samples = _own(tracker)
     first, last = max(end, tracker.floor + 1), end + within - 1
     ends = sorted({ring.ends[at] for ring, birth in members.values() for at in ring.places(max(first, birth + 1), last)})
     made = [(one, _agreeing(members, past, within, one)) for one in ends]

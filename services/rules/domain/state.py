@@ -6,9 +6,12 @@ another version is not used.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from services.rules.domain.episodes import OPEN_END, Life
+from services.rules.domain.few import Few
 from services.rules.domain.ladder import NEVER, Flip, Run
 from services.rules.domain.ring import Ring
 
@@ -43,18 +46,31 @@ class Stretch:
         """What had been decided, where that is not simply all that lies at or before `begin`."""
 
 
+class Samples(Ring):
+    """What a kind has made of readings, where the readings themselves are not the samples."""
+
+    __slots__ = ("births", "first", "grid", "leaves")
+
+    def __init__(self, ends: Any = None, values: Any = None) -> None:
+        super().__init__(ends, values)
+        self.first = OPEN_END
+        """End of the first reading after the tracker's birth: grids begin after it."""
+        self.grid = NEVER
+        """The last grid time looked at."""
+        self.leaves: dict[str, Ring] | None = None
+        """Of a rule with other measures beside its own: their samples, where these are not the readings."""
+        self.births: dict[str, int] | None = None
+        """Of such a rule: the newest end of each measure's series when the tracker began."""
+
+
 class Tracker:
     """One rule on one subject."""
 
     __slots__ = (
         "birth",
-        "births",
         "due",
-        "first",
         "floor",
-        "grid",
         "kept",
-        "leaves",
         "life",
         "mask",
         "meaning",
@@ -78,7 +94,7 @@ class Tracker:
         self.mask = 0
         """Which latches are on: bit `gravity`."""
         self.runs: dict[int, Run] | None = None
-        self.samples: Ring | None = None
+        self.samples: Samples | None = None
         """None where the readings are the samples."""
         self.stretches: list[Stretch] | None = None
         """None: rested since `floor`, all off."""
@@ -87,14 +103,6 @@ class Tracker:
         """Readings at or before `floor` for which a waiting latch is still to be taken through."""
         self.reached = NEVER
         """The latest time that was decided without a sample at it: an earlier sample is late, even if it is the newest."""
-        self.leaves: dict[str, Ring] | None = None
-        """Of a rule with other measures beside its own: their samples, where these are not the readings."""
-        self.births: dict[str, int] | None = None
-        """The same of each measure by name."""
-        self.first = OPEN_END
-        """End of the first reading after `birth`: grids begin after it."""
-        self.grid = NEVER
-        """The last grid time looked at."""
         self.seen = NEVER
         """The newest sample that the latches have been taken through, where samples are not the readings."""
         self.due = OPEN_END
@@ -109,6 +117,20 @@ class Tracker:
         return not self.runs
 
 
+_NOWHERE = (float("inf"), float("-inf"))
+
+
+class Shape(NamedTuple):
+    """What series of many sensors have in common; kept once for all of them."""
+
+    key: str
+    metric: str
+    statistic: str
+    period_s: int
+    origin: str
+    grace: int
+
+
 class Series(Ring):
     """One series of a sensor: its good readings of the time that may still be revised.
 
@@ -120,45 +142,34 @@ class Series(Ring):
         "closed",
         "counted",
         "generation",
-        "grace",
         "high",
         "keep",
-        "key",
         "low",
-        "metric",
         "newest",
-        "origin",
-        "period_s",
         "sensor",
-        "statistic",
+        "shape",
         "statistics",
         "trackers",
         "used_by",
         "watched",
     )
 
-    def __init__(self, sensor: Sensor, key: str, metric: str, statistic: str, period_s: int, origin: str) -> None:
+    def __init__(self, sensor: Sensor, shape: Shape) -> None:
         super().__init__()
         self.sensor = sensor
-        self.key = key
-        self.metric = metric
-        self.statistic = statistic
-        self.period_s = period_s
-        self.origin = origin
+        self.shape = shape
         self.newest = NEVER
         self.base = NEVER
         """End of the newest reading that was dropped though it might have been revised."""
-        self.trackers: dict[str, Tracker] = {}
+        self.trackers: Few[Tracker] = Few()
         """By rule."""
         self.used_by: tuple[Tracker, ...] = ()
         """All that a reading concerns, those of other owners too; made anew with `generation`."""
         self.generation = -1
-        self.low = float("inf")
-        self.high = float("-inf")
+        self.low, self.high = _NOWHERE
         """While all trackers rest on this very ring, a reading between these changes nothing."""
         self.keep = 0
         """How long readings are kept, in microseconds, when they are looked at for that."""
-        self.grace = grace(period_s)
         self.watched = False
         self.counted = False
         """Whether districts and the city count it in; not from when its sensor changed hands until its next reading."""
@@ -168,52 +179,135 @@ class Series(Ring):
         """By rule: the latest time in an id of a tracker that was dropped."""
 
     @property
+    def key(self) -> str:
+        """Its key among the sensor's."""
+        return self.shape.key
+
+    @property
+    def metric(self) -> str:
+        """What is measured."""
+        return self.shape.metric
+
+    @property
+    def statistic(self) -> str:
+        """What a value is of its time."""
+        return self.shape.statistic
+
+    @property
+    def period_s(self) -> int:
+        """From start to end; 0 for instants."""
+        return self.shape.period_s
+
+    @property
+    def origin(self) -> str:
+        """Whether it is real."""
+        return self.shape.origin
+
+    @property
+    def grace(self) -> int:
+        """Microseconds; see `grace`."""
+        return self.shape.grace
+
+    @property
     def subject(self) -> str:
         """What warnings name."""
         return f"{self.sensor.id}/{self.key}"
 
 
+class Facts:
+    """What many sensors have in common; kept once for all of them, and never changed."""
+
+    __slots__ = ("adapter", "attributes", "department", "domain", "metrics", "names", "path", "tags")
+
+    def __init__(  # noqa: PLR0917 - as the registry has them
+        self,
+        department: str = "",
+        domain: str = "",
+        adapter: str = "http",
+        path: tuple[str, ...] = (),
+        names: tuple[tuple[str, str], ...] = (),
+        tags: tuple[str, ...] = (),
+        attributes: tuple[tuple[str, str], ...] = (),
+        metrics: tuple[str, ...] = (),
+    ) -> None:
+        self.department = department
+        self.domain = domain
+        self.adapter = adapter
+        self.path = path
+        self.names = tuple({"zh": zh, "en": en} for zh, en in names)
+        self.tags = frozenset(tags)
+        self.attributes = dict(attributes)
+        self.metrics = frozenset(metrics)
+
+
+_NO_FACTS = Facts()
+
+
 class Sensor:
     """A sensor as its newest record has it."""
 
-    __slots__ = (
-        "adapter",
-        "attributes",
-        "department",
-        "domain",
-        "id",
-        "metrics",
-        "name",
-        "names",
-        "page",
-        "path",
-        "places",
-        "series",
-        "silences",
-        "street",
-        "tags",
-        "version",
-    )
+    __slots__ = ("facts", "id", "name_json", "page", "places", "series", "silences", "street", "version")
 
     def __init__(self, id_: str) -> None:
         self.id = id_
         self.version = 0
         self.street = ""
-        self.department = ""
-        self.domain = ""
-        self.adapter = "http"
-        self.name: dict[str, str] = {}
-        self.path: tuple[str, ...] = ()
-        self.names: tuple[dict[str, str], ...] = ()
-        self.tags: frozenset[str] = frozenset()
-        self.attributes: dict[str, str] = {}
-        self.metrics: frozenset[str] = frozenset()
+        self.facts = _NO_FACTS
+        self.name_json = b"{}"
+        """Of its own, and seldom asked for: a third of a dict's size."""
         self.page = 0
-        self.series: dict[str, Series] = {}
+        self.series: Few[Series] = Few()
+        """By key."""
         self.places: dict[str, str] | None = None
         """Keys of the places of which it is a member, by rule and series."""
         self.silences: dict[str, Silence] | None = None
         """By rule."""
+
+    @property
+    def name(self) -> dict[str, str]:
+        """In both languages."""
+        name: dict[str, str] = msgspec.json.decode(self.name_json)
+        return name
+
+    @property
+    def department(self) -> str:
+        """Whose it is."""
+        return self.facts.department
+
+    @property
+    def domain(self) -> str:
+        """Its stream."""
+        return self.facts.domain
+
+    @property
+    def adapter(self) -> str:
+        """The protocol by which it is heard."""
+        return self.facts.adapter
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Its regions, from its street up to the city."""
+        return self.facts.path
+
+    @property
+    def names(self) -> tuple[dict[str, str], ...]:
+        """Their names."""
+        return self.facts.names
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """What rules choose by."""
+        return self.facts.tags
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What limits depend on."""
+        return self.facts.attributes
+
+    @property
+    def metrics(self) -> frozenset[str]:
+        """What it measures."""
+        return self.facts.metrics
 
 
 class Silence:

@@ -27,7 +27,7 @@ from services.rules.domain.pages import HEAD, Store
 from services.rules.domain.plan import fresh_of
 from services.rules.domain.revision import Output
 from services.rules.domain.ring import Ring
-from services.rules.domain.state import Place, Series, Silence, Tracker, grace
+from services.rules.domain.state import INSTANT_GRACE, Place, Series, Silence, Tracker, grace
 from services.rules.domain.telling import Owner
 
 
@@ -126,7 +126,7 @@ class Partition(Controls):
         if sensor.silences is not None:
             outputs = self._heard(sensor, record)
         reason = Reason.NOT_GOOD if record.quality else Reason.NOT_WATCHED
-        generation = self._generation
+        generation, late = self._generation, self.now - REVISE - INSTANT_GRACE
         for metric, value in record.values.items():
             if record.quality and metric in record.quality:
                 continue
@@ -138,7 +138,7 @@ class Partition(Controls):
                 series.newest = max(series.newest, end)
                 continue
             if end > series.newest:
-                if end < self.now - REVISE - series.grace:
+                if end < late and end < self.now - REVISE - series.grace:
                     reason = Reason.TOO_LATE
                     continue
                 series.newest = end
@@ -151,9 +151,9 @@ class Partition(Controls):
                     continue
                 found = self._reading(series, end, value, record, late=False)
             else:
-                late = self._late(series, end, value)
-                reason = reason if reason is Reason.EVALUATED else late
-                if late is not Reason.LATE and late is not Reason.CORRECTED:
+                found_late = self._late(series, end, value)
+                reason = reason if reason is Reason.EVALUATED else found_late
+                if found_late is not Reason.LATE and found_late is not Reason.CORRECTED:
                     continue
                 found = self._reading(series, end, value, record, late=True)
             if found:
@@ -179,7 +179,7 @@ class Partition(Controls):
             self.pages.touch(HEAD)
             self.statistics.changed(ruled, end)
         for one in series.used_by:
-            if one.leaves is not None:  # judged once all values of the record are there
+            if one.samples is not None and one.samples.leaves is not None:  # judged once all values of the record are there
                 self._conditions.setdefault(id(one), (one, []))[1].append(series)
                 continue
             try:
@@ -222,7 +222,7 @@ class Partition(Controls):
         for one, changed in conditions.values():
             scene: Scene = one.scene
             rings: list[tuple[Ring, int, int]] = []
-            births = one.births or {}
+            births = (one.samples.births if one.samples is not None else None) or {}
             for name, ring, source in columns_of(one, scene):
                 kind = scene.columns[name]
                 if kind is not None and source in changed:
@@ -293,7 +293,7 @@ class Partition(Controls):
             elif one.samples.ends and one.samples.ends[0] < settled - SLACK:
                 folding.settle(one, one.samples, scene.plan, fresh, settled)
                 one.samples.cut(settled)
-            for ring in (one.leaves or {}).values():
+            for ring in ((one.samples.leaves if one.samples is not None else None) or {}).values():
                 ring.cut(cut)
         series.cut(cut)
 

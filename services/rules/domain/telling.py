@@ -69,7 +69,7 @@ def _evidence(flip: Flip, tier: int, tracker: Tracker, owner: Owner, ruled: Rule
         measure=kind,
         value=_value(flip, parts),
         unit=rule.unit,
-        limit=None if way.bound is None else way.bound.at(flip.end),
+        limit=flip.limit,
         direction=rule.direction.value,
         readings=None if way.dwell else way.readings,
         dwell_s=way.dwell / 1e6 if way.dwell else None,
@@ -109,5 +109,4 @@ def _parts(way: WayPlan, flip: Flip, rule: Rule) -> tuple[Part, ...]:
 
 def _clearing(way: WayPlan, at: int, rule: Rule) -> Clearing:
     good = "below" if rule.direction.value == "above" else "above"
-    limit = None if way.bound is None else way.bound.at(at)
-    return Clearing(limit, good, None if way.dwell else way.readings, way.dwell / 1e6 if way.dwell else None)
+    return Clearing(way.limit_at(at), good, None if way.dwell else way.readings, way.dwell / 1e6 if way.dwell else None)

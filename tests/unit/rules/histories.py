@@ -257,7 +257,7 @@ def random_rule(rng: Random, id_: str, shapes: tuple[str, ...] = tuple(SHAPES)) 
         "regions": rng.choice([None, None, ["990100"]]),
     }
     fields["applies"] = applies | fields.get("applies", {})
-    if applies["statistic"] == "mean" and rng.random() < 0.5:
+    if applies["statistic"] == "mean" and (rng.random() < 0.5 or "also" in fields):
         fields["applies"]["period"] = timedelta(seconds=60)
     if rng.random() < 0.5:
         fields["fresh"] = rng.choice([10, 30, 120])

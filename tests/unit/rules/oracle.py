@@ -328,8 +328,6 @@ def episodes(steps: Iterable[Step], guard: Flapping | None, horizon: float) -> l
                 if step.tier != made[-1].steps[-1].tier:
                     made[-1].steps.append(step)
                 continue
-            if horizon < counts:
-                return made
             made[-1].steps.append(calm._replace(at=counts))
             calm = None
         if not made or not made[-1].steps[-1].tier:

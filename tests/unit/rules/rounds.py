@@ -55,13 +55,17 @@ def _rounded(value: Any) -> Any:
 class Owner:
     """Who runs a partition: takes snapshots while records come, and begins again from the newest whole one."""
 
-    partition: Partition = field(default_factory=Partition)
+    engine: type[Partition] = Partition
+    partition: Partition = field(init=False)
     offset: int = 0
     """Of the newest whole snapshot: how many records it has."""
     pages: dict[int, bytes] = field(default_factory=dict)
     """Of the newest whole snapshot."""
     taking: dict[int, bytes] | None = None
     begun: int = 0
+
+    def __post_init__(self) -> None:
+        self.partition = self.engine()
 
     def snapshot(self, count: int, rng: Random) -> None:
         """After `count` records, perhaps begin a snapshot, or go on with the one that is being taken."""
@@ -80,7 +84,7 @@ class Owner:
     def crash(self) -> None:
         """Lose all but the newest whole snapshot."""
         self.taking = None
-        self.partition = Partition.restore(self.pages) if self.pages else Partition()
+        self.partition = self.engine.restore(self.pages) if self.pages else self.engine()
 
 
 @dataclass
@@ -101,9 +105,11 @@ class Difference:
         return "\n".join([head, *_both(self.engine, self.oracle)])
 
 
-def compare(log: list[wire.Record], rng: Random | None = None, changes: Counter[str] | None = None) -> Difference | None:
+def compare(
+    log: list[wire.Record], rng: Random | None = None, changes: Counter[str] | None = None, engine: type[Partition] = Partition
+) -> Difference | None:
     """Return the first difference; with an `rng` there are snapshots and crashes. Counts in `changes` what the oracle tells, by kind of change."""
-    oracle, owner = Oracle(), Owner()
+    oracle, owner = Oracle(), Owner(engine)
     expected: list[list[Told]] = []
     for at, record in enumerate(log):
         expected.append(normal(oracle.take(record)))
@@ -146,11 +152,11 @@ def history(seed: int, size: int | None = None, shapes: tuple[str, ...] = tuple(
     return random_history(seed, size or SIZES[seed % len(SIZES)], shapes)
 
 
-def shortest(log: list[wire.Record], seed: int | None) -> tuple[list[wire.Record], Difference]:
+def shortest(log: list[wire.Record], seed: int | None, engine: type[Partition] = Partition) -> tuple[list[wire.Record], Difference]:
     """Leave out what the difference does not need; with a seed, crashes are drawn anew each time."""
 
     def differs(some: list[wire.Record]) -> Difference | None:
-        return compare(some, None if seed is None else Random(seed))
+        return compare(some, None if seed is None else Random(seed), engine=engine)
 
     found = differs(log)
     assert found is not None
@@ -193,6 +199,8 @@ def shown(record: wire.Record) -> str:
             left_out = ("id", "version", "kind", "name", "unit", "standard")
             fields = {name: value for name, value in body["rule"].items() if name not in left_out}
             return f"rule {record.rule} v{record.version} meaning {body['meaning']} {json.dumps(_short(fields))}"
+        case _:
+            return repr(record)
 
 
 def _short(value: Any) -> Any:

@@ -1,0 +1,483 @@
+"""Districts and the city: several partitions of observations and one of derived series, driven by hand, against a plain calculation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from schemas import wire
+from schemas.rule import Rule
+from schemas.warning import Warning  # noqa: A004 - the field's own word
+from services.rules.domain.revision import Forward, Revision
+from services.rules.domain.step import Partition, Reason
+from tests.unit.rules.histories import HERE, MIDNIGHT, THERE, activation, changed, name, reading, rule, sensor, tick, way
+
+WINDOW = 600
+FIRST = MIDNIGHT
+DISTRICT, OTHER, CITY = "990100", "990200", "990000"
+STREETS = (HERE, THERE)
+
+
+class City:
+    """Sources by street, and the one partition of derived series: what a source forwards comes to it at once."""
+
+    def __init__(self, *rules: Rule, sources: int = 2) -> None:
+        self.sources = [Partition(source=number, sources=sources) for number in range(sources)]
+        self.derived = Partition(derived=True)
+        self.log: list[Forward] = []
+        self.told: list[Warning] = []
+        self.give(*(activation(one) for one in rules), tick(FIRST))
+
+    def give(self, *records: wire.Record) -> list[Warning]:
+        """Give ticks and rules to all sources, the rest to that of its street; returns what is told."""
+        told: list[Warning] = []
+        for record in records:
+            for source in self._of(record):
+                told += self._take(source.step(record)[1])
+        self.told += told
+        return told
+
+    def _of(self, record: wire.Record) -> list[Partition]:
+        if not isinstance(record, wire.Observation | wire.Sensor):
+            return self.sources
+        here = self.sources[STREETS.index(record.street) % len(self.sources)]
+        knows = [source for source in self.sources if isinstance(record, wire.Sensor) and record.sensor in source.sensors and source is not here]
+        return [*knows, here]
+
+    def _take(self, outputs: Iterable[Any]) -> list[Warning]:
+        told: list[Warning] = []
+        for one in outputs:
+            if isinstance(one, Forward):
+                self.log.append(one)
+                told += self._take(self.derived.step(one.record)[1])
+            else:
+                assert isinstance(one, Revision)
+                told.append(Warning.model_validate_json(one.json()))
+        return told
+
+    def restart(self) -> None:
+        """Write all partitions down and read them again."""
+        self.sources = [Partition.restore(_pages(one), source=one.source, sources=one.sources) for one in self.sources]
+        self.derived = Partition.restore(_pages(self.derived), derived=True)
+
+
+def _pages(partition: Partition) -> dict[int, bytes]:
+    partition.begin_snapshot()
+    pages: dict[int, bytes] = {}
+    while taken := partition.take_pages(1 << 20):
+        pages |= dict(taken)
+    return pages
+
+
+def region(up: Any = 80, down: Any = 70, *, level: str = "district", aggregate: str = "mean", at_least: int = 1, **fields: Any) -> Rule:
+    measure = {"kind": "regional", "level": level, "aggregate": aggregate, "length": WINDOW, "at_least": at_least}
+    ways = [one if isinstance(one, dict) else way(one) for one in (up, down)]
+    return rule({"red": (ways[0], ways[1])}, **{"measure": measure, **fields})
+
+
+def background(up: float = 30, down: float = 20, *, level: str = "district", **fields: Any) -> Rule:
+    more = {key: fields.pop(key) for key in ("cap", "stations", "at_least") if key in fields}
+    return rule({"red": (way(up), way(down))}, measure={"kind": "background", "level": level, "length": WINDOW, **more}, **fields)
+
+
+def end(window: int) -> float:
+    """Return when a window ends, in seconds after the start; its readings end after the one before and up to it."""
+    return FIRST + (window + 1) * WINDOW
+
+
+def close(window: int) -> wire.Tick:
+    return tick(end(window) + 5)
+
+
+def within(window: int, number: int = 0, **fields: Any) -> wire.Observation:
+    return reading(end(window) - WINDOW + 10 + number, **fields)
+
+
+def stand(*where: tuple[str, str], **fields: Any) -> list[wire.Sensor]:
+    return [sensor(id_, street=street, named=True, **fields) for id_, street in where]
+
+
+def brief(told: Iterable[Warning]) -> list[tuple[str, int, str, float]]:
+    return [(one.subject, one.rev, one.change.value, one.evidence.value) for one in told]
+
+
+# Against a plain calculation.
+
+PLAIN: dict[str, Callable[[list[float]], float]] = {
+    "mean": lambda means: sum(means) / len(means),
+    "min": min,
+    "max": max,
+    "sum": sum,
+    "count": lambda means: float(len(means)),
+}
+OF_ONE: dict[str, Callable[[list[float]], float]] = {"min": min, "max": max, "sum": sum}
+
+
+@pytest.mark.parametrize("level", ["district", "city"])
+@pytest.mark.parametrize("aggregate", PLAIN)
+def test_a_regions_number_is_what_a_plain_calculation_makes_of_its_sensors(aggregate: str, level: str):
+    """A tier that is always entered and left by the next window tells each window's number."""
+    rng = Random(f"{aggregate} {level}")
+    sensors = [(f"s{number}", STREETS[number % 3 == 0]) for number in range(9)]
+    city = City(region(-1, 1e9, aggregate=aggregate, level=level), sources=2)
+    city.give(*stand(*sensors))
+    regions = {id_: CITY if level == "city" else DISTRICT if street == HERE else OTHER for id_, street in sensors}
+    for window in range(6):
+        values: dict[str, dict[str, list[float]]] = {}
+        for number in range(30):
+            id_, street = rng.choice(sensors)
+            value = rng.uniform(0, 100)
+            city.give(within(window, number * 10, sensor=id_, street=street, flow=value))
+            values.setdefault(regions[id_], {}).setdefault(id_, []).append(value)
+        told = city.give(close(window))
+        one_each = OF_ONE.get(aggregate, PLAIN["mean"])
+        expected = {code: PLAIN[aggregate]([one_each(own) for own in of.values()]) for code, of in values.items()}
+        statistic = aggregate if aggregate != "count" else "count"
+        assert {one.subject for one in told} == {f"{code}/flow/{statistic}.600s" for code in expected}
+        assert {one.street: one.evidence.value for one in told} == pytest.approx(expected)
+        assert {one.sensor for one in told} == {None}
+
+
+def test_a_warning_of_a_district_says_all_of_itself():
+    city = City(region(standard="GB 1"))
+    city.give(*stand(("s1", HERE), ("s2", HERE)), within(0, flow=90), within(0, sensor="s2", flow=80))
+    (told,) = city.give(close(0))
+    assert (told.subject, told.sensor, told.street, told.sensor_name.en) == (f"{DISTRICT}/flow/mean.600s", None, DISTRICT, f"region {DISTRICT}")
+    assert (told.domain, told.department, told.origin, told.state, told.tier) == ("water", "d", "real", "open", "red")
+    evidence = told.evidence
+    assert (evidence.measure, evidence.value, evidence.limit, evidence.window_s, evidence.clears_at) == ("regional", 85, 80, 600, 70)
+    assert (evidence.statistic, evidence.period_s, evidence.standard and evidence.standard.en) == ("mean", 600, "GB 1")
+    assert wire.to_micros(told.began_at) == wire.to_micros(evidence.observed_at) == within(0).start + (WINDOW - 10) * 1_000_000
+
+
+def test_a_chatty_sensor_counts_no_more_than_another():
+    city = City(region(50, 40))
+    city.give(*stand(("s1", HERE), ("s2", HERE)))
+    city.give(*(within(0, number, flow=100) for number in range(99)), within(0, sensor="s2", flow=0))
+    assert brief(city.give(close(0))) == [(f"{DISTRICT}/flow/mean.600s", 1, "opened", 50)]
+
+
+def test_too_few_sensors_say_nothing_and_clear_nothing():
+    city = City(region(at_least=2))
+    city.give(*stand(("s1", HERE), ("s2", HERE)))
+    assert city.give(within(0, flow=99), close(0)) == []
+    assert len(city.give(within(1, flow=99), within(1, sensor="s2", flow=99), close(1))) == 1
+    assert city.give(within(2, flow=0), close(2)) == []
+    assert city.give(close(3)) == []
+    assert brief(city.give(within(4, flow=0), within(4, sensor="s2", flow=0), close(4)))[0][1:] == (2, "recovered", 0)
+
+
+def test_a_window_holds_what_ended_in_it_and_not_what_ended_at_its_beginning():
+    city = City(region(50, 40))
+    city.give(*stand(("s1", HERE)), reading(FIRST, flow=0), reading(end(0), flow=60), reading(end(0) + 0.001, flow=0))
+    assert brief(city.give(close(0)))[0][2:] == ("opened", 60)
+
+
+# When windows are judged.
+
+
+def test_a_window_is_judged_once_all_sources_have_closed_it():
+    city = City(region(level="city"), sources=2)
+    city.give(*stand(("s1", HERE), ("s2", THERE)), within(0, flow=90), within(0, sensor="s2", street=THERE, flow=74))
+    first, second = city.sources
+    assert city._take(first.step(close(0))[1]) == []
+    assert brief(city._take(second.step(close(0))[1])) == [(f"{CITY}/flow/mean.600s", 1, "opened", 82)]
+
+
+def test_a_source_without_a_sensor_closes_windows_too():
+    city = City(region(), sources=2)
+    city.give(*stand(("s1", HERE)), within(0, flow=90))
+    assert city._take(city.sources[0].step(close(0))[1]) == []
+    assert len(city._take(city.sources[1].step(close(0))[1])) == 1
+
+
+def test_windows_wait_the_grace_of_the_slowest_series():
+    for applies, grace in (({}, 5), ({"statistic": "mean", "period": timedelta(seconds=60)}, 120), ({"statistic": "mean"}, 900)):
+        city = City(region(applies={"metric": "flow", **applies}))
+        period = 60 if applies else 0
+        city.give(*stand(("s1", HERE)), reading(end(0) - 100, flow=90, period=period))
+        assert city.give(tick(end(0) + grace - 0.1)) == []
+        assert len(city.give(tick(end(0) + grace))) == 1
+
+
+def test_windows_that_a_long_gap_of_ticks_has_passed_are_all_judged_in_order():
+    city = City(region(readings := way(80, readings=2), 70))
+    assert readings["readings"] == 2
+    city.give(*stand(("s1", HERE)), within(0, flow=90), within(1, flow=90), within(2, flow=0), within(3, flow=90))
+    told = city.give(close(3))
+    assert [(one.change, wire.to_micros(one.changed_at)) for one in told] == [("opened", tick(end(1)).time), ("recovered", tick(end(2)).time)]
+
+
+# Late data.
+
+
+def test_a_late_reading_has_its_window_told_again():
+    city = City(region())
+    city.give(*stand(("s1", HERE), ("s2", HERE)), within(0, flow=90), close(0), within(1, flow=90), close(1))
+    (told,) = city.give(within(0, sensor="s2", flow=0), tick(end(1) + 6))
+    assert (told.rev, told.change, wire.to_micros(told.began_at)) == (2, "revised", tick(end(1)).time)
+    (again,) = city.give(within(0, sensor="s2", flow=80), tick(end(1) + 7))
+    assert (again.id, again.rev, again.change, wire.to_micros(again.began_at)) == (told.id, 3, "revised", tick(end(0)).time)
+
+
+def test_a_correction_retracts_and_what_comes_later_stays():
+    city = City(region())
+    city.give(*stand(("s1", HERE)), within(0, flow=90), close(0))
+    (told,) = city.give(changed(within(0), values={"flow": 10.0}), tick(end(0) + 6))
+    assert (told.rev, told.change, told.state) == (2, "retracted", "cleared")
+
+
+def test_a_region_first_heard_of_late_is_judged_for_the_window_in_which_it_spoke():
+    city = City(region())
+    city.give(*stand(("s1", HERE)), close(0), close(1))
+    told = city.give(within(0, flow=90), tick(end(1) + 6))
+    assert [(one.change, wire.to_micros(one.began_at)) for one in told] == [("opened", tick(end(0)).time)]
+
+
+def test_a_record_that_comes_twice_changes_nothing():
+    city = City(region())
+    city.give(*stand(("s1", HERE)), within(0, flow=90), close(0), within(1, flow=10), close(1))
+    assert [one for again in city.log for one in city.derived.step(again.record)[1]] == []
+
+
+# Dwells.
+
+
+def test_readings_count_windows():
+    city = City(region(way(80, readings=2), way(70, readings=2)))
+    city.give(*stand(("s1", HERE)))
+    told = [len(city.give(within(window, flow=value), close(window))) for window, value in enumerate((90, 60, 90, 90, 60, 60))]
+    assert told == [0, 0, 0, 1, 0, 1]
+
+
+def test_a_dwell_over_windows_is_decided_when_its_time_has_come():
+    city = City(region(way(80, dwell=2 * WINDOW), 70))
+    city.give(*stand(("s1", HERE)))
+    told = [city.give(within(window, flow=90), close(window)) for window in range(3)]
+    assert [len(one) for one in told] == [0, 0, 1]
+    assert wire.to_micros(told[2][0].began_at) == tick(end(2)).time
+
+
+def test_a_dwell_over_windows_needs_no_further_reading():
+    city = City(region(way(80, dwell=2 * WINDOW), 70))
+    city.give(*stand(("s1", HERE)), within(0, flow=90), close(0), within(1, flow=90), close(1))
+    (told,) = city.give(close(2))
+    assert (told.change, wire.to_micros(told.began_at), told.evidence.dwell_s) == ("opened", tick(end(2)).time, 1200)
+
+
+def test_a_held_end_over_windows_needs_no_further_reading():
+    city = City(region(flapping={"begins": 2, "within": 7200, "hold": 2 * WINDOW}))
+    city.give(*stand(("s1", HERE)))
+    told = [one.change for window, value in enumerate((90, 0, 90, 0)) for one in city.give(within(window, flow=value), close(window))]
+    assert told == ["opened", "recovered", "opened"]
+    assert city.give(close(4)) == []
+    (over,) = city.give(close(5))
+    assert (over.change, wire.to_micros(over.changed_at)) == ("recovered", tick(end(5)).time)
+
+
+# Kept apart.
+
+
+def test_origins_are_judged_apart():
+    city = City(region())
+    city.give(*stand(("s1", HERE), ("s2", HERE)), within(0, flow=0), changed(within(0, sensor="s2", flow=99), origin="exercise"))
+    (told,) = city.give(close(0))
+    assert (told.subject, told.origin, told.evidence.value) == (f"{DISTRICT}/flow/mean.600s@exercise", "exercise", 99)
+
+
+def test_each_district_is_judged_for_itself():
+    city = City(region())
+    city.give(*stand(("s1", HERE), ("s2", THERE)), within(0, flow=90), within(0, sensor="s2", street=THERE, flow=10))
+    assert [one.street for one in city.give(close(0))] == [DISTRICT]
+
+
+def test_a_rule_counts_only_the_sensors_to_which_it_applies():
+    city = City(region(applies={"metric": "flow", "tags": ["rain"]}))
+    city.give(*stand(("s1", HERE), tags=["rain"]), *stand(("s2", HERE)), within(0, flow=90), within(0, sensor="s2", flow=0))
+    assert brief(city.give(close(0)))[0][2:] == ("opened", 90)
+
+
+# Backgrounds.
+
+
+def test_a_sensor_is_compared_with_the_mean_of_its_district():
+    city = City(background())
+    city.give(*stand(("s1", HERE), ("s2", HERE), ("s3", HERE), ("s4", THERE)))
+    city.give(within(0, flow=90), within(0, sensor="s2", flow=30), within(0, sensor="s3", flow=30), within(0, sensor="s4", street=THERE, flow=500))
+    (told,) = city.give(close(0))
+    assert (told.subject, told.sensor, told.street, told.sensor_name) == ("s1/flow/mean.600s", "s1", HERE, name("s1"))
+    assert (told.evidence.measure, told.evidence.value, told.evidence.background, told.evidence.limit) == ("background", 40, 50, 30)
+
+
+def test_the_background_counts_at_most_its_cap():
+    city = City(background(cap=10))
+    city.give(*stand(("s1", HERE), ("s2", HERE)), within(0, flow=45), within(0, sensor="s2", flow=35))
+    told = city.give(close(0))
+    assert [(one.sensor, one.evidence.value, one.evidence.background) for one in told] == [("s1", 35, 10)]
+
+
+def test_stations_make_the_background_and_sites_are_compared_with_it():
+    city = City(background(stations=["station"], applies={"metric": "flow", "tags": ["site"]}))
+    city.give(*stand(("s1", HERE), ("s2", HERE), tags=["site"]), *stand(("b1", HERE), ("b2", HERE), tags=["station"]), *stand(("x1", HERE)))
+    for id_, value in (("s1", 90), ("s2", 49), ("b1", 10), ("b2", 30), ("x1", 500)):
+        city.give(within(0, sensor=id_, flow=value))
+    told = city.give(close(0))
+    assert [(one.sensor, one.evidence.value, one.evidence.background) for one in told] == [("s1", 70, 20)]
+
+
+def test_with_too_few_stations_nothing_is_compared():
+    city = City(background(stations=["station"], at_least=2))
+    city.give(*stand(("s1", HERE)), *stand(("b1", HERE), ("b2", HERE), tags=["station"]))
+    assert city.give(within(0, flow=90), within(0, sensor="b1", flow=1), close(0)) == []
+    assert len(city.give(within(1, flow=90), within(1, sensor="b1", flow=1), within(1, sensor="b2", flow=1), close(1))) == 1
+
+
+def test_the_citys_background_is_made_of_all_sources():
+    city = City(background(level="city"))
+    city.give(*stand(("s1", HERE), ("s2", THERE)), within(0, flow=90), within(0, sensor="s2", street=THERE, flow=10))
+    assert [(one.sensor, one.evidence.value, one.evidence.background) for one in city.give(close(0))] == [("s1", 40, 50)]
+
+
+def test_a_late_reading_of_a_station_revises_the_sites():
+    city = City(background(stations=["station"]))
+    city.give(*stand(("s1", HERE)), *stand(("b1", HERE), ("b2", HERE), tags=["station"]))
+    (told,) = city.give(within(0, flow=90), within(0, sensor="b1", flow=50), close(0))
+    (again,) = city.give(within(0, sensor="b2", flow=90), tick(end(0) + 6))
+    assert (again.id, again.rev, again.change) == (told.id, 2, "retracted")
+
+
+def test_a_dwell_against_a_background_needs_no_further_reading():
+    measure = {"kind": "background", "level": "district", "length": WINDOW}
+    city = City(rule({"red": (way(30, dwell=2 * WINDOW), way(20))}, measure=measure))
+    city.give(*stand(("s1", HERE), ("s2", HERE)))
+    for window in range(2):
+        assert city.give(within(window, flow=90), within(window, sensor="s2", flow=10), close(window)) == []
+    (told,) = city.give(close(2))
+    assert (told.change, told.sensor, wire.to_micros(told.began_at)) == ("opened", "s1", tick(end(2)).time)
+
+
+# A sensor that moves, a rule that changes.
+
+
+def test_a_sensor_that_moves_counts_for_its_new_district_only():
+    city = City(region(at_least=1))
+    city.give(*stand(("s1", HERE)), within(0, flow=10), within(0, 1, flow=10), sensor(version=2, street=THERE, named=True))
+    told = city.give(within(0, 2, street=THERE, flow=90), close(0))
+    assert [(one.street, one.evidence.value) for one in told] == [(OTHER, 90)]
+
+
+def test_a_moved_sensor_is_not_counted_again_in_its_old_partition_after_a_restart():
+    city = City(region())
+    city.give(*stand(("s1", HERE), ("s2", HERE)), within(0, flow=0), within(0, sensor="s2", flow=90))
+    city.give(sensor(version=2, street=THERE, named=True))
+    city.restart()
+    assert [(one.street, one.evidence.value) for one in city.give(close(0))] == [(DISTRICT, 90)]
+
+
+def test_a_compared_sensor_that_moves_closes_and_is_not_raised_again_by_its_old_windows():
+    city = City(background(level="city"))
+    city.give(*stand(("s1", HERE), ("s2", THERE)), within(0, flow=90), within(0, sensor="s2", street=THERE, flow=10))
+    (told,) = city.give(close(0))
+    (closed,) = city.give(sensor(version=2, street=THERE, named=True))
+    assert (closed.id, closed.rev, closed.change, closed.street) == (told.id, 2, "sensor_moved", HERE)
+    assert city.give(within(0, 1, sensor="s2", street=THERE, flow=12), tick(end(0) + 6)) == []
+
+
+@pytest.mark.parametrize("made", [region, background])
+def test_a_rule_that_changes_its_meaning_closes_and_begins_anew(made: Callable[..., Rule]):
+    city = City(made())
+    city.give(*stand(("s1", HERE), ("s2", HERE), ("s3", HERE)))
+    numbers = {"s1": 400, "s2": 90, "s3": 80}
+    (told,) = city.give(*(within(0, sensor=id_, flow=value) for id_, value in numbers.items()), close(0))
+    (closed,) = city.give(activation(made(31, version=2)))
+    assert (closed.id, closed.rev, closed.change, closed.rule_version) == (told.id, 2, "rule_changed", 1)
+    (again,) = city.give(*(within(1, sensor=id_, flow=value) for id_, value in numbers.items()), close(1))
+    assert (again.rev, again.meaning, again.evidence.limit, again.id == told.id) == (1, 2, 31, False)
+    (closed,) = city.give(activation(made(31, version=3, enabled=False)))
+    assert closed.change == "rule_changed"
+    assert city.give(*(within(2, sensor=id_, flow=value) for id_, value in numbers.items()), close(2), close(3)) == []
+
+
+def test_a_new_text_keeps_the_warning():
+    city = City(region())
+    city.give(*stand(("s1", HERE)), within(0, flow=90), close(0))
+    assert city.give(activation(region(version=2, name=name("new")), meaning=1)) == []
+    (over,) = city.give(within(1, flow=0), close(1))
+    assert (over.rev, over.rule_name.en, over.rule_version) == (2, "new", 2)
+
+
+def test_what_an_old_meaning_sent_late_is_not_taken():
+    city = City(region())
+    city.give(*stand(("s1", HERE)), within(0, flow=90), close(0))
+    old = list(city.log)
+    city.give(activation(region(version=2)), within(1, flow=0), close(1))
+    assert {city.derived.step(one.record)[0] for one in old} == {Reason.OLD_VERSION}
+
+
+# Restarts.
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("made", [region, background])
+def test_after_a_restart_of_both_sides_all_is_told_as_without_one(made: Callable[..., Rule], seed: int):
+    one = made(55 if made is region else 10, 45 if made is region else 5, level="city" if seed % 2 else "district")
+    records = _random(Random(seed))
+    going, stopped = City(one), City(one)
+    rng = Random(seed + 1)
+    for record in records:
+        assert _sorted(going.give(record)) == _sorted(stopped.give(record))
+        if rng.random() < 0.1:
+            stopped.restart()
+    assert going.log == stopped.log
+    assert {told.change.value for told in going.told} >= {"opened", "recovered"}
+
+
+def _sorted(told: list[Warning]) -> list[Warning]:
+    return sorted(told, key=lambda one: (one.id, one.rev))
+
+
+def _random(rng: Random) -> list[wire.Record]:
+    """Windows of readings, some late, with sensors that move."""
+    streets = {f"s{number}": STREETS[number % 2] for number in range(5)}
+    versions = dict.fromkeys(streets, 1)
+    records: list[wire.Record] = [*stand(*streets.items())]
+    for window in range(8):
+        level = rng.choice([20, 80])
+        for _ in range(25):
+            id_ = rng.choice(list(streets))
+            back = rng.choice([0, 0, 0, 0, 1, 2])
+            value = min(100, max(0, rng.gauss(level, 30)))
+            records.append(within(window - back, rng.randrange(WINDOW - 20), sensor=id_, street=streets[id_], flow=value))
+            if rng.random() < 0.02:
+                versions[id_] += 1
+                streets[id_] = STREETS[streets[id_] == HERE]
+                records.append(sensor(id_, versions[id_], street=streets[id_], named=True))
+            if rng.random() < 0.2:
+                records.append(tick(end(window) - rng.randrange(1, WINDOW)))
+        records.append(close(window))
+    return records
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_late_data_end_where_data_in_time_do(seed: int):
+    """The newest revision of what is not taken back is the same whether readings came before their window was closed or after."""
+    rng = Random(seed)
+    readings = [within(window, number, sensor=f"s{number % 4}", flow=rng.uniform(0, 100)) for window in range(5) for number in range(12)]
+    closes = [close(window) for window in range(7)]
+
+    def result(records: list[wire.Record]) -> set[Any]:
+        city = City(region(50, 50))
+        city.give(*stand(*((f"s{number}", HERE) for number in range(4))), *records)
+        newest = {one.id: one for one in city.told}
+        kept = [one for one in newest.values() if one.change not in {"retracted", "merged"}]
+        return {(one.began_at, one.cleared_at, one.state) for one in kept}
+
+    in_time = sorted([*readings, *closes], key=lambda one: one.time if isinstance(one, wire.Tick) else one.end)
+    late = list(readings)
+    rng.shuffle(late)
+    mixed: list[wire.Record] = [*late[:20], *closes[:4], *late[20:], *closes[4:]]
+    assert result(mixed) == result(list(in_time)) != set()
