@@ -48,6 +48,7 @@ class Ticker:
                 async with asyncio.timeout(10):
                     await self._turn()
             except WAIT_FOR as error:
+                database.end_if_cancelled(error)
                 self._check.fail(f"no tick: {error!r}")
                 if self._seldom.due(self._clock.monotonic()):
                     _log.warning("no_tick", error=repr(error))

@@ -23,13 +23,15 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
-"""Errors after which the same transaction may succeed. `InterfaceError` is what asyncpg says of a connection that was just cut."""
+"""Errors after which the same transaction may succeed. `InterfaceError` and `InternalClientError` are what asyncpg says of a connection that was
+just cut."""
 
 COMMAND_TIMEOUT_S = 20.0
 """Longer than any statement of ours; a server that answers nothing for so long is away."""
@@ -59,6 +61,7 @@ async def retrying(operation: Callable[[], Awaitable[T]], *, what: str, check: C
         try:
             result = await operation()
         except TRANSIENT as error:
+            end_if_cancelled(error)
             now = loop.time()
             since = since or now
             if check is not None:
@@ -75,6 +78,13 @@ async def retrying(operation: Callable[[], Awaitable[T]], *, what: str, check: C
             return result
 
 
+def end_if_cancelled(error: BaseException) -> None:
+    """Raise the cancellation in whose place a connection that broke meanwhile raised its own error: the task was told to end."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error
+
+
 async def watch(pool: Pool, check: Check) -> None:
     """Renew a check as long as the database answers; runs until cancelled."""
     while True:
@@ -83,6 +93,7 @@ async def watch(pool: Pool, check: Check) -> None:
                 await connection.execute("select 1")
             check.ok()
         except TRANSIENT as error:
+            end_if_cancelled(error)
             check.fail(f"PostgreSQL does not answer: {error!r}")
         await asyncio.sleep(2)
 

@@ -16,7 +16,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.kit import logs
-from services.kit.database import TRANSIENT, Connection, Pool
+from services.kit.database import TRANSIENT, Connection, Pool, end_if_cancelled
 from services.kit.errors import RecordTooLarge, Unavailable
 from services.kit.health import Check
 from services.kit.producer import BATCH_BYTES, Outgoing, Producer
@@ -123,6 +123,7 @@ class Relay:
                     pass
                 self._check.ok()
             except WAIT_FOR as error:
+                end_if_cancelled(error)
                 self._check.fail(f"cannot publish the outbox: {error!r}")
                 if self._seldom.due(asyncio.get_running_loop().time()):
                     _log.warning("outbox_waits", room=self._room, error=repr(error))
@@ -144,6 +145,7 @@ class Relay:
             try:
                 self._rows.set(await self._pool.fetchval(f"select count(*) from {self._room}.outbox"))  # noqa: S608 - the room's own name
             except WAIT_FOR as error:
+                end_if_cancelled(error)
                 _log.debug("outbox_not_counted", room=self._room, error=repr(error))
             await asyncio.sleep(COUNT_S)
 

@@ -31,6 +31,9 @@ REVISE = 3_600_000_000
 SLACK = 60_000_000
 """How much longer than needed readings are kept, so that they are not moved for each. Microseconds."""
 
+MOST_CLOSED = 100
+"""Ids remembered of a rule and series whose tracker was dropped."""
+
 MOST_READINGS = 4_096
 """Kept of one series, however often it speaks; four times as many where a rule looks back over more than an hour."""
 
@@ -132,7 +135,8 @@ class Core:
             if news is not None:
                 outputs = [revision(news, one, owner, self._rules[one.rule], None)]
             if isinstance(owner, Series) and life.told:
-                owner.closed = (owner.closed or {}) | {one.rule: max(episode.opened for episode in life.told)}
+                given = (*life.used, *(episode.opened for episode in life.told))
+                owner.closed = (owner.closed or {}) | {one.rule: given[-MOST_CLOSED:]}
         self._open.get(one.rule, {}).pop(id(one), None)
         if isinstance(owner, Series):
             owner.generation = -1
@@ -160,7 +164,8 @@ class Core:
         one.mask = sum(1 << tier.gravity for tier in self._rules[one.rule].rule.tiers if tier.gravity <= gravity)
         one.floor = max(one.floor, changed)
         one.seen = max(one.seen, changed)
-        one.life = Life(base=one.mask, told=[episode], settled=changed, after=changed)
+        one.life = Life(base=one.mask, told=[episode], settled=changed)
+        self._open.setdefault(one.rule, {})[id(one)] = one
         one.stretches = [Stretch(one.floor, OPEN_END, one.mask)]
 
     def _bare_series(self, sensor: Sensor, metric: str, statistic: str, period_s: int, origin: str) -> Series:

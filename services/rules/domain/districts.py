@@ -181,7 +181,7 @@ class Districts(Core):
             one = series.trackers[region.rule] = Tracker(region.rule, ruled.meaning, NEVER)
             one.samples = Samples(values=[])
             if series.closed is not None and region.rule in series.closed:
-                one.life = Life(after=series.closed[region.rule])
+                one.life = Life(used=series.closed[region.rule])
             self._go_on(one, series)
         one.owner, one.scene = series, ruled.scene({})
         return one

@@ -99,8 +99,8 @@ class Life:
     """In order of beginning."""
     settled: int = -1
     """Time before which nothing can change any more; `flips` begin after it."""
-    after: int = -1
-    """Ids of an earlier tracker of this rule and subject go up to this time: later ones begin after it."""
+    used: tuple[int, ...] = ()
+    """Times in ids that an earlier tracker of this rule and subject gave."""
     held: int | None = None
     """Until when the flapping guard holds an end; None when it holds none."""
 
@@ -284,8 +284,8 @@ def _begin(life: Life, one: Present, identify: Identify) -> list[News]:
         found.gone, found.began, found.steps, found.flips, found.peak = False, one.began, [], [], found.settled_peak
         first = _step(found, one.steps[0], one.flips[0])._replace(change=Change.REOPENED)
         return [first, *(_step(found, step, flip) for step, flip in zip(one.steps[1:], one.flips[1:], strict=True))]
-    opened = max(one.began, life.after + 1)
-    while opened in taken:
+    opened = one.began
+    while opened in taken or opened in life.used:
         opened += 1
     episode = Episode(identify(opened), opened, one.began)
     life.told.append(episode)
@@ -333,7 +333,9 @@ def follow(life: Life, new: Sequence[Transition], identify: Identify) -> list[Ne
     news: list[News] = []
     for one in new:
         if episode is None:
-            opened = max(one.at, life.after + 1)
+            opened = one.at
+            while opened in life.used:
+                opened += 1
             episode = Episode(identify(opened), opened, one.at)
             life.told.append(episode)
         news.append(_step(episode, (one.at, one.tier), one.flip))

@@ -85,7 +85,7 @@ class Meetings(Places):
                 for other in series.sensor.series.values():
                     other.generation = other.generation if other is series else -1
             if series.closed is not None and ruled.rule.id in series.closed:
-                one.life = Life(after=series.closed[ruled.rule.id])
+                one.life = Life(used=series.closed[ruled.rule.id])
             self._go_on(one, series)
         one.owner, one.scene = series, scene
         return one

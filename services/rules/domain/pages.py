@@ -164,7 +164,7 @@ def _life(life: Life | None) -> Any:
         (one.id.bytes, one.opened, one.began, one.rev, one.steps, one.flips, one.peak, one.settled_peak, one.gone, _evidence_encoder(one.evidence))
         for one in life.told
     ]
-    return (life.base, life.flips, told, life.settled, life.after, life.held)
+    return (life.base, life.flips, told, life.settled, life.used, life.held)
 
 
 class Store:
@@ -219,7 +219,7 @@ class Store:
         key, metric, statistic, period_s, origin, newest, base, closed, counted, ring, trackers = content
         shape = self._keep(Shape(key, metric, statistic, period_s, origin, grace(period_s)))
         one = sensor.series[shape.key] = Series(sensor, shape)
-        one.newest, one.base, one.closed, one.counted = newest, base, closed, counted
+        one.newest, one.base, one.closed, one.counted = newest, base, closed and {rule: tuple(times) for rule, times in closed.items()}, counted
         one.ends.frombytes(ring[0])
         one.values.frombytes(ring[1])
         for rule, tracker in trackers.items():
@@ -301,8 +301,8 @@ def _read_flip(content: Any) -> Flip | None:
 def _read_life(content: Any) -> Life | None:
     if content is None:
         return None
-    base, flips, told, settled, after, held = content
-    life = Life(base, _read_flips(flips) or [], [], settled, after, held)
+    base, flips, told, settled, used, held = content
+    life = Life(base, _read_flips(flips) or [], [], settled, tuple(used), held)
     for id_, opened, began, rev, steps, decided, peak, settled_peak, gone, told_evidence in told:
         of = None if told_evidence is None else _evidence(told_evidence) if told_evidence != b"\xc0" else None
         life.told.append(

@@ -31,6 +31,7 @@ class Places(Core):
             place.metric, place.statistic, place.period_s, place.origin = series.metric, series.statistic, series.period_s, series.origin
             place.domain = ruled.rule.applies.domain or sensor.domain
             place.department = ruled.rule.applies.department or sensor.department
+            self.pages.touch(place.page)
             self.pages.add(place)
         self.pages.touch(place.page)
         if sensor.id not in place.members:

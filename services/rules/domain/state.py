@@ -175,8 +175,8 @@ class Series(Ring):
         """Whether districts and the city count it in; not from when its sensor changed hands until its next reading."""
         self.statistics: tuple[Any, ...] = ()
         """Rules of districts and the city that need it."""
-        self.closed: dict[str, int] | None = None
-        """By rule: the latest time in an id of a tracker that was dropped."""
+        self.closed: dict[str, tuple[int, ...]] | None = None
+        """By rule: times in ids that a tracker gave which was dropped."""
 
     @property
     def key(self) -> str:

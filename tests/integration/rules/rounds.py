@@ -1,6 +1,6 @@
 """Random histories through real rules processes, a real broker and a real database, against the oracle, while owners die, hang, come and go.
 
-`python -m tests.integration.rules.rounds --rounds 1000 [--seed 0] [--size 800]` plays 24 histories side by side, each in a partition of its own,
+`python -m tests.integration.rules.rounds --rounds 1000 [--seed 0] [--size 500]` plays 24 histories side by side, each in a partition of its own,
 and prints the first record at which a partition tells something else than the oracle.
 """
 
@@ -36,7 +36,7 @@ from tests.unit.rules.histories import HERE, RULES, SENSORS, THERE, changed, ran
 from tests.unit.rules.oracle import Oracle, Told
 from tests.unit.rules.rounds import Difference, compare, normal
 
-SIZE = 800
+SIZE = 500
 """Records of a history."""
 SIDE_BY_SIDE = 24
 """As many as `city.observations` has partitions."""

@@ -432,6 +432,8 @@ class Oracle:
         self.readings: dict[Series, dict[int, float]] = {}
         self.newest: dict[Series, int] = {}
         self.trackers: dict[tuple[str, str], Tracker] = {}
+        self.given: set[str] = set()
+        """Ids of trackers that were dropped: they are not given again."""
         """By rule and subject."""
         self.silences: dict[tuple[str, str], Silence] = {}
         """By rule and sensor."""
@@ -722,7 +724,7 @@ class Oracle:
             before.gone = False
             before.began, before.steps = at, []
             return before
-        while self._id(tracker, at) in taken:
+        while self._id(tracker, at) in taken or self._id(tracker, at) in self.given:
             at += 1
         tale = Tale(episode.began, [], {"id": self._id(tracker, at), "rev": 0})
         tracker.told.append(tale)
@@ -799,6 +801,7 @@ class Oracle:
         """Drop trackers."""
         dropped = [name for name, tracker in self.trackers.items() if which(tracker)]
         trackers = [self.trackers.pop(name) for name in dropped]
+        self.given |= {tale.newest["id"] for tracker in trackers for tale in tracker.told}
         return [self._end(tracker, tale, change) for tracker in trackers for tale in tracker.told if tale.is_open]
 
     # Silence, in time of ticks.

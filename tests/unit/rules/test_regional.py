@@ -28,6 +28,7 @@ class City:
     def __init__(self, *rules: Rule, sources: int = 2) -> None:
         self.sources = [Partition(source=number, sources=sources) for number in range(sources)]
         self.derived = Partition(derived=True)
+        self.pages: list[dict[int, bytes]] = [{} for _ in range(sources + 1)]
         self.log: list[Forward] = []
         self.told: list[Warning] = []
         self.give(*(activation(one) for one in rules), tick(FIRST))
@@ -61,11 +62,14 @@ class City:
 
     def restart(self) -> None:
         """Write all partitions down and read them again."""
-        self.sources = [Partition.restore(_pages(one), source=one.source, sources=one.sources) for one in self.sources]
-        self.derived = Partition.restore(_pages(self.derived), derived=True)
+        for pages, one in zip(self.pages, (*self.sources, self.derived), strict=True):
+            pages |= _changed(one)
+        *of_sources, of_derived = self.pages
+        self.sources = [Partition.restore(pages, source=one.source, sources=one.sources) for pages, one in zip(of_sources, self.sources, strict=True)]
+        self.derived = Partition.restore(of_derived, derived=True)
 
 
-def _pages(partition: Partition) -> dict[int, bytes]:
+def _changed(partition: Partition) -> dict[int, bytes]:
     partition.begin_snapshot()
     pages: dict[int, bytes] = {}
     while taken := partition.take_pages(1 << 20):
@@ -123,7 +127,7 @@ def test_a_regions_number_is_what_a_plain_calculation_makes_of_its_sensors(aggre
     """A tier that is always entered and left by the next window tells each window's number."""
     rng = Random(f"{aggregate} {level}")
     sensors = [(f"s{number}", STREETS[number % 3 == 0]) for number in range(9)]
-    city = City(region(-1, 1e9, aggregate=aggregate, level=level), sources=2)
+    city = City(region(way({"above": -1}), way({"below": 1e9}), aggregate=aggregate, level=level), sources=2)
     city.give(*stand(*sensors))
     regions = {id_: CITY if level == "city" else DISTRICT if street == HERE else OTHER for id_, street in sensors}
     for window in range(6):
@@ -136,8 +140,7 @@ def test_a_regions_number_is_what_a_plain_calculation_makes_of_its_sensors(aggre
         told = city.give(close(window))
         one_each = OF_ONE.get(aggregate, PLAIN["mean"])
         expected = {code: PLAIN[aggregate]([one_each(own) for own in of.values()]) for code, of in values.items()}
-        statistic = aggregate if aggregate != "count" else "count"
-        assert {one.subject for one in told} == {f"{code}/flow/{statistic}.600s" for code in expected}
+        assert {one.subject for one in told} == {f"{code}/flow/{aggregate}.600s" for code in expected}
         assert {one.street: one.evidence.value for one in told} == pytest.approx(expected)
         assert {one.sensor for one in told} == {None}
 
@@ -205,8 +208,7 @@ def test_windows_wait_the_grace_of_the_slowest_series():
 
 
 def test_windows_that_a_long_gap_of_ticks_has_passed_are_all_judged_in_order():
-    city = City(region(readings := way(80, readings=2), 70))
-    assert readings["readings"] == 2
+    city = City(region(way(80, readings=2), 70))
     city.give(*stand(("s1", HERE)), within(0, flow=90), within(1, flow=90), within(2, flow=0), within(3, flow=90))
     told = city.give(close(3))
     assert [(one.change, wire.to_micros(one.changed_at)) for one in told] == [("opened", tick(end(1)).time), ("recovered", tick(end(2)).time)]
@@ -393,11 +395,11 @@ def test_a_rule_that_changes_its_meaning_closes_and_begins_anew(made: Callable[.
     city.give(*stand(("s1", HERE), ("s2", HERE), ("s3", HERE)))
     numbers = {"s1": 400, "s2": 90, "s3": 80}
     (told,) = city.give(*(within(0, sensor=id_, flow=value) for id_, value in numbers.items()), close(0))
-    (closed,) = city.give(activation(made(31, version=2)))
+    (closed,) = city.give(activation(made(31, 20, version=2)))
     assert (closed.id, closed.rev, closed.change, closed.rule_version) == (told.id, 2, "rule_changed", 1)
     (again,) = city.give(*(within(1, sensor=id_, flow=value) for id_, value in numbers.items()), close(1))
     assert (again.rev, again.meaning, again.evidence.limit, again.id == told.id) == (1, 2, 31, False)
-    (closed,) = city.give(activation(made(31, version=3, enabled=False)))
+    (closed,) = city.give(activation(made(31, 20, version=3, enabled=False)))
     assert closed.change == "rule_changed"
     assert city.give(*(within(2, sensor=id_, flow=value) for id_, value in numbers.items()), close(2), close(3)) == []
 
@@ -421,7 +423,7 @@ def test_what_an_old_meaning_sent_late_is_not_taken():
 # Restarts.
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("made", [region, background])
 def test_after_a_restart_of_both_sides_all_is_told_as_without_one(made: Callable[..., Rule], seed: int):
     one = made(55 if made is region else 10, 45 if made is region else 5, level="city" if seed % 2 else "district")
@@ -430,7 +432,7 @@ def test_after_a_restart_of_both_sides_all_is_told_as_without_one(made: Callable
     rng = Random(seed + 1)
     for record in records:
         assert _sorted(going.give(record)) == _sorted(stopped.give(record))
-        if rng.random() < 0.1:
+        if rng.random() < 0.04:
             stopped.restart()
     assert going.log == stopped.log
     assert {told.change.value for told in going.told} >= {"opened", "recovered"}
@@ -462,7 +464,7 @@ def _random(rng: Random) -> list[wire.Record]:
     return records
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_late_data_end_where_data_in_time_do(seed: int):
     """The newest revision of what is not taken back is the same whether readings came before their window was closed or after."""
     rng = Random(seed)
