@@ -23,7 +23,8 @@ SOURCE = "/services/alerts"
 
 _NEWER = """
 insert into alerts.warnings as w (id, rev, gravest) values ($1, $2, case when $2 = 1 then $3::int else greatest($3::int, $4::int) end)
-on conflict (id) do update set rev = excluded.rev, gravest = greatest(coalesce(w.gravest, $4::int), $3::int) where w.rev < excluded.rev returning gravest
+on conflict (id) do update set rev = excluded.rev, gravest = greatest(coalesce(w.gravest, $4::int), $3::int) where w.rev < excluded.rev
+returning gravest
 """
 
 _NOTIFY = """

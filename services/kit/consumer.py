@@ -7,7 +7,8 @@ aiokafka sends no heartbeat while its listener runs, so the listener only pauses
 heartbeats do not wait for. One task takes over and works, so that no assignment changes a worker's state under a poll.
 
 A worker that is a `Stepper` goes on while its effects commit: one commit is under way at a time, and takes with it all that was stepped
-before it began. So no record waits for more than the commit under way and its own.
+before it began. So no record waits for more than the commit under way and its own. After a small poll
+the commit is waited for: what comes meanwhile could not leave sooner, and a poll has its price.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ FETCH_WAIT_MS = 100
 """How long a fetch may wait for its first byte: bounds what a partition with news waits for those without, at ten requests a second when idle."""
 GATHERED = 20_000
 """While polls come full, so many records are stepped for one commit: a commit costs about as much as 500 of them, whatever is in it."""
+SMALL = 1_000
+"""A poll of fewer is one of a consumer that is not behind."""
 GATHERED_MOST = 60_000
 """So many are stepped while a commit is under way; then the next poll waits for it."""
 SLOW_S = 5.0
@@ -274,7 +277,7 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka gives
             if self._due is not None:
                 await self._take_over(self._due)
             else:
-                await self._work(batches, full=sum(map(len, batches.values())) >= at_most)
+                await self._work(batches, sum(map(len, batches.values())), at_most)
             if self._in_group and self._due is None:
                 self._subscription.ready.ok()
 
@@ -295,6 +298,9 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka gives
                         self._subscription.progress.done(one.tp, one.position, one.records, one.reached)
             self._turned.set()
 
+    def _is_committed(self) -> bool:
+        return not self._wanted.is_set() and "commit" not in self._busy_since
+
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
             self._turned.clear()
@@ -304,7 +310,7 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka gives
         self._positions = {}
         with self._busy("work"):
             # No commit may end beside `assign`. What is of none yet is dropped with its state, and stepped again by whoever owns it.
-            await self._until(lambda: not self._wanted.is_set() and "commit" not in self._busy_since)
+            await self._until(self._is_committed)
             self._gathered, self._records = [], 0
             positions = await self._worker.assign(due)
         starts = await self._consumer.beginning_offsets(due) if due else {}
@@ -320,8 +326,8 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka gives
         self._due = None
         _log.info("assigned", partitions=len(due))
 
-    async def _work(self, batches: Batches, *, full: bool) -> None:
-        """Step through a poll and have it committed; while polls come `full`, several at once."""
+    async def _work(self, batches: Batches, size: int, full: int) -> None:
+        """Step through a poll and have it committed; while polls are `full`, several at once."""
         with self._busy("work"):
             try:
                 reached = await self._step(batches)
@@ -332,9 +338,9 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka gives
                 self._positions[tp] = records[-1].offset + 1
                 self._gathered.append(_Stepped(tp, self._positions[tp], len(records), reached.get(tp)))
                 self._records += len(records)
-            if self._gathered and (not full or self._records >= GATHERED):
+            if self._gathered and (size < full or self._records >= GATHERED):
                 self._wanted.set()
-            await self._until(lambda: self._records < GATHERED_MOST)
+            await self._until(self._is_committed if size < SMALL else lambda: self._records < GATHERED_MOST)
 
     def _lost(self, error: Fenced) -> None:
         """Raise what a worker was refused, unless it is known what we have instead: taking that over drops all state."""

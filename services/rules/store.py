@@ -186,7 +186,7 @@ class Store:
     async def commit(
         self, claims: partitions.Claims, offsets: Mapping[TopicPartition, int], warnings: Sequence[Revision], forwards: Sequence[Forward] = ()
     ) -> int:
-        """Commit the effects of a poll; returns how many warnings were new. Raises `Fenced`, having changed nothing.
+        """Commit the effects of what was stepped since the last commit; returns how many warnings were new. Raises `Fenced`, having changed nothing.
 
         1. The offsets move on, if every partition is still ours: else all is rolled back.
         2. The warnings are inserted by (id, rev), with outbox rows for those really inserted; what a restart computes again is there already and

@@ -74,6 +74,8 @@ class Controls(Meetings, Silences, Districts):
             self._freeze(known)
         stood = self._stands(known) if known.version else set()
         self._take_facts(known, record, body)
+        of, street, department = record.sensor, known.street, known.department
+        outputs += self._give_up(Change.SENSOR_MOVED, lambda one: one.sensor == of and (one.street, one.department) != (street, department))
         outputs += self._stand(known, stood)
         self._listen(known)
         return Reason.APPLIED, outputs
@@ -119,6 +121,8 @@ class Controls(Meetings, Silences, Districts):
         outputs: list[Output] = []
         if known is not None and known.meaning != new.meaning:
             outputs += self._retire(known)
+        name, meaning = record.rule, new.meaning
+        outputs += self._give_up(Change.RULE_CHANGED, lambda one: one.rule == name and one.meaning < meaning)
         self._rules[record.rule] = new
         self.bodies[record.rule] = record.body
         self.aside.pop(record.rule, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heappush
 from itertools import count
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from services.rules.domain.pages import HEAD, PAGES, Pages
 from services.rules.domain.plan import fresh_of
 from services.rules.domain.revision import Output
 from services.rules.domain.state import Facts, Place, Sensor, Series, Shape, Silence, Stretch, Tracker, grace
-from services.rules.domain.telling import Owner, revision
+from services.rules.domain.telling import Owner, ended, revision
 
 REVISE = 3_600_000_000
 """Older data than this and its grace go to history and trigger nothing: what a device brings after an outage is no alarm of now. Microseconds."""
@@ -75,6 +75,13 @@ class Core:
     def adopt(self, warnings: Sequence[Warning]) -> None:
         """Take over open warnings of a state that is lost: where their trackers begin anew with the same meaning, they go on."""
         self.adopted = {(warning.rule, warning.subject): warning for warning in warnings if warning.state == "open"}
+
+    def _give_up(self, change: Change, which: Callable[[Warning], bool]) -> list[Output]:
+        """End warnings of a state that is lost, before their trackers have begun anew."""
+        given_up = [name for name, warning in self.adopted.items() if which(warning)]
+        if given_up:
+            self.pages.touch(HEAD)
+        return [ended(self.adopted.pop(name), change, self.now) for name in given_up]
 
     def _set_aside(self, one: Tracker, error: Exception) -> None:
         """Judge by a rule no more, here, until it comes in a new version: it has failed. What it has told stays open."""

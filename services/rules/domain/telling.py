@@ -7,6 +7,7 @@ import msgspec
 from schemas import wire
 from schemas.rule import MAIN, Rule
 from schemas.tiers import TIERS
+from schemas.warning import Change, Warning  # noqa: A004 - the field's own word
 from services.rules.domain.episodes import News
 from services.rules.domain.index import Ruled, Scene
 from services.rules.domain.ladder import Flip
@@ -52,6 +53,14 @@ def revision(news: News, tracker: Tracker, owner: Owner, ruled: Ruled, record: w
         origin=owner.origin,
         evidence=evidence,
     )
+
+
+def ended(warning: Warning, change: Change, now: int) -> Revision:
+    """Return the end of a warning of a state that is lost, whose tracker will not begin anew."""
+    of = msgspec.json.decode(warning.model_dump_json(), type=Revision)
+    at = max(of.changed_at, wire.from_micros(now))
+    evidence = msgspec.structs.replace(of.evidence, clears=None, clears_at=None)
+    return msgspec.structs.replace(of, rev=of.rev + 1, state="cleared", change=change.value, changed_at=at, cleared_at=at, evidence=evidence)
 
 
 def _evidence(flip: Flip, tier: int, tracker: Tracker, owner: Owner, ruled: Ruled, record: wire.Record | None) -> Evidence:

@@ -70,9 +70,9 @@ class Writer:
 class Member:
     """A consumer with its worker, running in the background."""
 
-    def __init__(self, bootstrap: str, topic: str, pool: asyncpg.Pool, stalled_s: float) -> None:
+    def __init__(self, bootstrap: str, topic: str, pool: asyncpg.Pool, stalled_s: float, of: type[Writer]) -> None:
         clock = SystemClock()
-        self.writer = Writer(pool)
+        self.writer = of(pool)
         self.health = Health(clock)
         self.progress = Progress(clock, CollectorRegistry())
         subscription = Subscription(
@@ -108,8 +108,8 @@ async def topic(servers: Servers, pool: asyncpg.Pool) -> str:
 
 
 @contextlib.asynccontextmanager
-async def member(servers: Servers, topic: str, pool: asyncpg.Pool, stalled_s: float = 30.0) -> AsyncIterator[Member]:
-    joined = Member(servers.kafka, topic, pool, stalled_s)
+async def member(servers: Servers, topic: str, pool: asyncpg.Pool, stalled_s: float = 30.0, of: type[Writer] = Writer) -> AsyncIterator[Member]:
+    joined = Member(servers.kafka, topic, pool, stalled_s, of)
     try:
         yield joined
     finally:
@@ -349,3 +349,66 @@ async def test_what_waits_for_the_broker_or_the_worker_has_not_stalled(
         only.writer.go_on.set()
         await eventually(lambda: has(pool, topic, range(100)), "the records", 60)
         assert not only.task.done()
+
+
+class Gatherer(Writer):
+    """Writes down what it has gathered, one commit at a time."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        super().__init__(pool)
+        self.gathered: dict[TopicPartition, list[ConsumerRecord]] = {}
+        self.committing = False
+        self.beside = 0
+        """Records stepped while a commit was under way."""
+
+    async def step(self, batches: Batches) -> Mapping[TopicPartition, datetime]:
+        for tp, records in batches.items():
+            self.gathered.setdefault(tp, []).extend(records)
+            self.beside += len(records) if self.committing else 0
+        return {}
+
+    async def commit(self) -> None:
+        assert not self.committing
+        taken, self.gathered, self.committing = self.gathered, {}, True
+        try:
+            await self.work(taken)
+        finally:
+            self.committing = False
+
+
+async def test_a_stepper_goes_on_while_it_commits_but_not_for_ever(
+    servers: Servers, producer: Producer, pool: asyncpg.Pool, topic: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(kit_consumer, "GATHERED", 4_000)
+    monkeypatch.setattr(kit_consumer, "GATHERED_MOST", 9_000)
+    numbers = range(40_000)
+    await publish(producer, topic, numbers)
+    async with member(servers, topic, pool, of=Gatherer) as only:
+        gatherer = only.writer
+        assert isinstance(gatherer, Gatherer)
+        gatherer.go_on.clear()
+
+        async def full() -> bool:
+            return gatherer.beside >= 9_000
+
+        await eventually(full, "polls beside the commit")
+        await asyncio.sleep(0.5)
+        assert gatherer.beside < 9_000 + 5_000
+        assert await written(pool, topic) == []
+        gatherer.go_on.set()
+        await until_written(pool, topic, numbers)
+
+
+async def test_a_stepper_that_is_fenced_joins_again_and_loses_and_doubles_nothing(
+    servers: Servers, producer: Producer, pool: asyncpg.Pool, topic: str
+):
+    async with member(servers, topic, pool, of=Gatherer) as zombie:
+        await zombie.ready()
+        zombie.writer.go_on.clear()
+        await publish(producer, topic, range(100))
+        await asyncio.wait_for(zombie.writer.holding.wait(), 10)
+        async with pool.acquire() as connection:
+            await partitions.claim(connection, ROOM, [TopicPartition(topic, 0)])  # somebody else, who does nothing with it
+        zombie.writer.go_on.set()
+        await eventually(lambda: fenced(zombie), "the fencing")
+        await until_written(pool, topic, range(100))

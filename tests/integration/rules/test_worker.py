@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -16,6 +17,7 @@ from services.kit.partitions import claim
 from services.kit.topics import DERIVED, WARNINGS
 from services.rules.domain.revision import Forward
 from services.rules.store import ROOM, SOURCE, Store
+from tests.integration.parts import eventually
 from tests.integration.rules.workers import OTHER, TP, Workers, batch, kept, position, posted, snapshots, told
 from tests.unit.rules.histories import HERE, activation, reading, rule, sensor, tick, way
 
@@ -162,3 +164,65 @@ async def test_a_long_poll_is_worked_off_as_a_whole(pool: asyncpg.Pool, workers:
     rows = await told(pool)
     assert (len(rows), await position(pool)) == (2_499, 2_501)
     assert len(await posted(pool)) == 2_499
+
+
+async def waits_for_a_lock(pool: asyncpg.Pool) -> bool:
+    return bool(await pool.fetchval("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"))
+
+
+async def test_stepping_goes_on_while_a_commit_waits_and_the_next_takes_all_of_it(pool: asyncpg.Pool, workers: Workers):
+    worker = workers.new(snapshot_s=1e-6)
+    await worker.assign([TP])
+    await worker.step(batch([*START, reading(1, flow=81)]))
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("lock table rules.warnings in exclusive mode")
+        committing = asyncio.create_task(worker.commit())
+        await eventually(lambda: waits_for_a_lock(pool), "the commit to wait")
+        await worker.step(batch([reading(2, flow=91)], 3))  # begins a snapshot, too
+        await worker.step(batch([reading(3, flow=10)], 4))
+        await asyncio.sleep(0.1)
+        assert not committing.done()
+        assert await snapshots(pool) == []
+    await committing
+    assert (await told(pool), await position(pool)) == ([(1, "opened")], 3)
+    await worker.commit()
+    assert (await told(pool), await position(pool)) == ([(1, "opened"), (2, "raised"), (3, "recovered")], 5)
+    assert [json.loads(row["value"])["rev"] for row in await posted(pool)] == [1, 2, 3]
+
+
+async def test_a_snapshot_counts_once_what_its_state_has_seen_is_committed(pool: asyncpg.Pool, workers: Workers):
+    worker = workers.new(snapshot_s=1e-6)
+    await worker.assign([TP])
+    await worker.step(batch([*START, reading(1, flow=81)]))
+
+    async def written() -> bool:
+        await worker.step({})
+        return await pool.fetchval("select count(*) from rules.pages") > 0
+
+    await eventually(written, "its pages")
+    await asyncio.sleep(0.1)
+    assert await snapshots(pool) == []
+    await worker.commit()
+
+    async def counts() -> bool:
+        return await snapshots(pool) == [3]
+
+    await eventually(counts, "the snapshot to count")
+
+
+async def test_what_was_stepped_beside_a_commit_that_is_refused_is_never_committed(pool: asyncpg.Pool, workers: Workers):
+    worker = workers.new()
+    await worker.assign([TP, OTHER])
+    await worker.step(batch([*START, reading(1, flow=81)]))
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("update rules.partitions set epoch = epoch + 1 where topic = $1 and partition = $2", TP.topic, TP.partition)
+        committing = asyncio.create_task(worker.commit())
+        await eventually(lambda: waits_for_a_lock(pool), "the commit to wait")
+        await worker.step(batch([*START, reading(1, flow=81)], tp=OTHER))  # still ours, and with effects
+    with pytest.raises(Fenced):
+        await committing
+    await worker.commit()
+    with pytest.raises(Fenced):
+        await worker.step(batch([tick(2)], 3, tp=OTHER))
+    assert (await told(pool), await posted(pool)) == ([], [])
+    assert (await position(pool), await position(pool, OTHER)) == (0, 0)

@@ -116,7 +116,7 @@ async def posted(pool: asyncpg.Pool) -> list[asyncpg.Record]:
     return rows
 
 
-async def position(pool: asyncpg.Pool, tp: TopicPartition = TP) -> int:
+async def position(pool: asyncpg.Pool | asyncpg.Connection, tp: TopicPartition = TP) -> int:
     at: int = await pool.fetchval("select next_offset from rules.partitions where topic = $1 and partition = $2", tp.topic, tp.partition)
     return at
 

@@ -13,7 +13,7 @@ from schemas.warning import Warning  # noqa: A004 - the field's own word
 from tests.unit.rules.histories import HERE, MIDNIGHT, THERE, activation, reading, rule, sensor, tick, way
 from tests.unit.rules.test_step import feed, flows, seconds, started, story
 
-HOT = {"red": (way(50), way(40))}
+HOT: dict[str, Any] = {"red": (way(50), way(40))}
 
 
 def values(warnings: Iterable[Warning]) -> list[tuple[str, float]]:
@@ -22,7 +22,7 @@ def values(warnings: Iterable[Warning]) -> list[tuple[str, float]]:
 
 # Rates.
 
-RATE = {"kind": "rate", "over": 10, "per": 60}
+RATE: dict[str, Any] = {"kind": "rate", "over": 10, "per": 60}
 
 
 def test_a_rate_is_taken_from_the_earliest_reading_within_its_time_and_needs_half_of_it():
@@ -64,7 +64,7 @@ def test_without_enough_readings_a_window_says_nothing():
     assert feed(partition, reading(60, flow=0)) == []
 
 
-GRID = {"kind": "window", "aggregate": "mean", "length": 60, "every": 60}
+GRID: dict[str, Any] = {"kind": "window", "aggregate": "mean", "length": 60, "every": 60}
 
 
 def test_a_tumbling_window_is_decided_by_a_tick_a_grace_after_its_end_and_begins_at_midnight_of_the_city():
@@ -137,7 +137,7 @@ def test_exceedances_in_another_zone_have_another_midnight():
 
 # Silence.
 
-SILENT = {"measure": {"kind": "absence"}, "unit": "s"}
+SILENT: dict[str, Any] = {"measure": {"kind": "absence"}, "unit": "s"}
 
 
 def listen(partition: Any, first: int, last: int, **adapters: float) -> list[Warning]:
@@ -188,8 +188,8 @@ def test_how_long_silence_may_be_depends_on_the_sensor():
 
 # Sensors of a place agree.
 
-AGREE = {"measure": {"kind": "agreement", "past": 80, "within": 10}}
-TWO = {"red": (way(2), way(1))}
+AGREE: dict[str, Any] = {"measure": {"kind": "agreement", "past": 80, "within": 10}}
+TWO: dict[str, Any] = {"red": (way(2), way(1))}
 
 
 def test_two_of_three_sensors_of_a_street_agree_while_their_readings_are_new():
@@ -233,9 +233,9 @@ def test_a_sensor_that_leaves_a_place_counts_there_no_more():
 
 # Conditions.
 
-BOTH = {"all": [{"above": 80}, {"measure": "level", "below": 20}]}
-BACK = {"any": [{"below": 60}, {"not": {"measure": "level", "below": 30}}]}
-ALSO = {"also": {"level": {"metric": "level", "fresh": 5}}, "fresh": 60}
+BOTH: dict[str, Any] = {"all": [{"above": 80}, {"measure": "level", "below": 20}]}
+BACK: dict[str, Any] = {"any": [{"below": 60}, {"not": {"measure": "level", "below": 30}}]}
+ALSO: dict[str, Any] = {"also": {"level": {"metric": "level", "fresh": 5}}, "fresh": 60}
 
 
 def test_a_condition_takes_the_newest_of_each_measure_while_it_is_fresh():

@@ -173,7 +173,7 @@ def test_after_a_restore_only_what_changes_is_written():
     assert whole(restored).keys() == {HEAD, restored.sensors["s8"].page}
 
 
-AGREE = {"measure": {"kind": "agreement", "past": 80, "within": 30}}
+AGREE: dict[str, Any] = {"measure": {"kind": "agreement", "past": 80, "within": 30}}
 
 
 def test_a_place_is_written_before_a_member_changes_it():
@@ -208,7 +208,7 @@ def test_a_page_that_cannot_be_read_is_told_as_such(page: int, spoiled: bytes):
 
 # Open warnings of a state that is lost.
 
-TIERS = {"blue": (way(60), way(50)), "yellow": (way(80), way(70)), "red": (way(95), way(90))}
+TIERS: dict[str, Any] = {"blue": (way(60), way(50)), "yellow": (way(80), way(70)), "red": (way(95), way(90))}
 
 
 def rebuilt(adopted: list[Warning], *rules: Rule) -> Partition:
@@ -269,6 +269,19 @@ def test_an_adopted_warning_is_closed_by_what_closes_any():
         partition = rebuilt([told], rule(SIMPLE))
         (closed,) = feed(partition, reading(101, flow=90), record)
         assert (closed.id, closed.rev, closed.change, closed.state) == (told.id, 2, change, "cleared")
+
+
+def test_what_ends_an_adopted_warning_ends_it_before_its_first_reading_too():
+    (told,) = feed(started(rule(SIMPLE)), reading(1, flow=90))
+    for record, change in (
+        (activation(rule(SIMPLE, version=2)), "rule_changed"),
+        (sensor(version=2, street=THERE), "sensor_moved"),
+        (sensor(version=2, department="e"), "sensor_moved"),
+    ):
+        (closed,) = feed(rebuilt([told], rule(SIMPLE)), record)
+        assert (closed.id, closed.rev, closed.change, closed.state) == (told.id, 2, change, "cleared")
+        assert closed.evidence.clears is None
+        assert closed.cleared_at == closed.changed_at
 
 
 def test_an_adopted_warning_of_another_meaning_is_not_gone_on_with():

@@ -14,7 +14,7 @@ from tests.unit.rules.histories import HERE, MIDNIGHT, THERE, activation, name, 
 from tests.unit.rules.test_regional import City, close, region, stand, within
 from tests.unit.rules.test_step import SIMPLE, feed, flows, seconds, started, story
 
-SILENT = {"measure": {"kind": "absence"}, "unit": "s"}
+SILENT: dict[str, Any] = {"measure": {"kind": "absence"}, "unit": "s"}
 HOUR = 3600
 
 
@@ -74,15 +74,15 @@ def test_promise_3_time_is_that_of_the_event_and_revisions_come_in_order():
 
 def test_promise_4_a_stale_value_raises_nothing_and_missing_data_end_nothing():
     """A value that stood before a gap does not fill it; a warning whose sensor falls silent stays open."""
-    partition = started(rule({"yellow": (way(80, dwell=1800), way(70, dwell=60))}))
+    partition = started(rule({"yellow": (way(80, dwell=1800), way(70, dwell=1800))}))
     assert feed(partition, reading(0, flow=90), *(tick(second) for second in range(0, 3 * HOUR, 60))) == [], "nobody says that it lasted"
     opened = feed(partition, *flows(*((3 * HOUR + second, 90) for second in range(0, 1860, 60))), tick(3 * HOUR + 1900))
     assert [one.change for one in opened] == ["opened"]
     assert feed(partition, *(tick(second) for second in range(4 * HOUR, 30 * HOUR, 600))) == [], "silence is not health"
-    assert feed(partition, reading(30 * HOUR, flow=10), *(tick(30 * HOUR + second) for second in range(700, 2000, 60))) == [], (
+    assert feed(partition, reading(30 * HOUR, flow=10), *(tick(30 * HOUR + second) for second in range(600, HOUR, 60))) == [], (
         "one good value, then a gap"
     )
-    (over,) = feed(partition, *flows((31 * HOUR, 10), (31 * HOUR + 60, 10)), tick(31 * HOUR + 65))
+    (over,) = feed(partition, *flows(*((31 * HOUR + second, 10) for second in range(0, 1860, 300))), tick(31 * HOUR + 1805))
     assert over.change == "recovered"
 
 

@@ -15,13 +15,15 @@ from schemas.rule import Direction, Rule
 from schemas.tiers import Tier
 from schemas.warning import Change, Clearing, Evidence, Warning, WarningState  # noqa: A004 - the field's own word
 from schemas.wire import from_micros
+from services.rules.domain.core import MOST_READINGS, series_key
 from services.rules.domain.episodes import identity
+from services.rules.domain.outcome import Reason
 from services.rules.domain.revision import Revision
 from services.rules.domain.state import grace
-from services.rules.domain.step import MOST_READINGS, Partition, Reason, series_key
+from services.rules.domain.step import Partition
 from tests.unit.rules.histories import HERE, START, THERE, activation, at, changed, name, reading, rule, sensor, tick, way
 
-SIMPLE = {"yellow": (way(80), way(70))}
+SIMPLE: dict[str, Any] = {"yellow": (way(80), way(70))}
 HOUR = 3600
 
 
@@ -92,7 +94,7 @@ def test_a_warning_says_all_of_itself():
             readings=1,
             statistic=Statistic.INSTANT,
             period_s=0,
-            standard="GB 1",
+            standard=name("GB 1"),
             clears_at=70,
             clears=Clearing(limit=70, direction=Direction.BELOW, readings=1, dwell_s=None),
             observation=one.id,
@@ -309,7 +311,7 @@ def test_the_order_of_arrival_does_not_show_in_the_end():
 
     def ends(records: list[wire.Observation]) -> set[Any]:
         partition = started(rule(SIMPLE))
-        newest = {one.id: one for one in feed(partition, *records) if one}
+        newest = {one.id: one for one in feed(partition, *records)}
         kept = [one for one in newest.values() if one.change not in {Change.RETRACTED, Change.MERGED}]
         return {(one.began_at, one.cleared_at, one.tier, one.state) for one in kept}
 
