@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from schemas.base import Code, Frozen
 from schemas.limit import Limit
@@ -104,6 +104,16 @@ class Level(StrEnum):
     CITY = "city"
 
 
+def _on_the_grid(length: timedelta) -> timedelta:
+    if length < timedelta(seconds=10) or timedelta(days=1) % length:
+        raise ValueError("`length` must be 10 s or more, and a day must be a multiple of it: take PT10M or PT1H, for example")
+    return length
+
+
+Grid = Annotated[Span, AfterValidator(_on_the_grid)]
+"""The length of windows that follow on each other from midnight on."""
+
+
 class Regional(Frozen):
     """A series of a whole region: an aggregate over its sensors' readings of each window of `length`. The warning is the region's.
 
@@ -113,7 +123,7 @@ class Regional(Frozen):
     kind: Literal["regional"]
     level: Level
     aggregate: Aggregate
-    length: Span
+    length: Grid
     at_least: int = Field(default=1, ge=1, le=100_000)
     """Sensors without which there is no sample."""
 
@@ -123,7 +133,7 @@ class Background(Frozen):
 
     kind: Literal["background"]
     level: Level
-    length: Span
+    length: Grid
     cap: float | None = Field(default=None, allow_inf_nan=False)
     stations: Annotated[frozenset[Code], Field(max_length=64)] = frozenset()
     """Tags of the sensors that make the background; without them it is made by all that the rule watches."""

@@ -99,7 +99,12 @@ class Partial(msgspec.Struct, frozen=True, array_like=True, tag="p", gc=False):
     low: float
     high: float
     sites: tuple[Site, ...]
-    """Of a difference to a background: the sensors that are compared with it."""
+    """Of a difference to a background: the sensors that are compared with it, or some of them: see `part`."""
+    sequence: int = 0
+    """Time of the tick by which the source sent it; what comes with an earlier one than is known is a repetition."""
+    part: int = 0
+    parts: int = 1
+    """Many sites are sent in several records, which are equal in all else."""
 
 
 class Closed(msgspec.Struct, frozen=True, array_like=True, tag="c", gc=False):
@@ -118,6 +123,9 @@ class Left(msgspec.Struct, frozen=True, array_like=True, tag="l", gc=False):
     rule: str
     region: str
     sensor: str
+    source: int = 0
+    sequence: int = 0
+    """Time of the source's newest tick; what it sent by later ones stands."""
 
 
 Record = Observation | Tick | Sensor | Activation | Partial | Closed | Left

@@ -88,6 +88,8 @@ class Mine(Owned):
 
     def __init__(self, tp: TopicPartition, taken: Taken, written_at: float) -> None:
         super().__init__(tp, taken.claim, taken.partition, taken.next_offset, written_at)
+        self.aside: dict[str, dict[str, str]] = {}
+        """Rules of which it was told that they failed."""
         self.told_open = taken.told_open
         """Not None: the first record decides which of these are taken over."""
         self.replayed = Replayed(taken.told_open) if taken.told_open is not None and taken.claim.next_offset else None
@@ -116,6 +118,7 @@ class RulesWorker:
         self._mine: dict[TopicPartition, Mine] = {}
         self._effects = Effects()
         self._settled_at = clock.monotonic()
+        self._failed = Counter("tongguan_rules_failed", "Rules set aside on a subject, or as a whole, because they failed", registry=registry)
         self._reasons = Counter("tongguan_rules_records", "Records by what became of them", ["reason"], registry=registry)
         self._raised = Counter("tongguan_rules_warnings", "New revisions of warnings", registry=registry)
         self._forwarded = Counter("tongguan_rules_forwards", "Records for city.derived", registry=registry)
@@ -211,6 +214,17 @@ class RulesWorker:
                 effects.add(mine.replayed.newest())
                 mine.replayed = None
             _judge(mine, records, effects, self._reasons)
+        if mine.partition.aside != mine.aside:
+            self._tell_aside(mine)
+
+    def _tell_aside(self, mine: Mine) -> None:
+        """Say loudly which rules have failed, and on what."""
+        for rule, failed in mine.partition.aside.items():
+            for subject, error in failed.items():
+                if subject not in mine.aside.get(rule, ()):
+                    _log.error("rule_failed", rule=rule, subject=subject or "all of it", partition=mine.tp.partition, error=error)
+                    self._failed.inc()
+        mine.aside = {rule: dict(failed) for rule, failed in mine.partition.aside.items()}
 
     async def _commit(self, effects: Effects, offsets: Mapping[TopicPartition, int]) -> None:
         claims: dict[TopicPartition, Claim] = {tp: mine.claim for tp, mine in effects.stepped.items()}

@@ -72,7 +72,12 @@ order by page, snapshot desc
 
 _OPEN = """
 select body, version from rules.warnings w
-where open and street = any($1) and not exists (select from rules.warnings n where n.id = w.id and n.rev > w.rev)
+where open and case body->'evidence'->>'measure'
+    when 'background' then $2
+    when 'regional' then $2 and street = any($1)
+    else not $2 and street = any($1)
+end
+and not exists (select from rules.warnings n where n.id = w.id and n.rev > w.rev)
 order by id
 """
 
@@ -176,11 +181,15 @@ class Store:
             await partitions.hold(connection, ROOM, tp, claim)
 
     async def _open_episodes(self, tp: TopicPartition) -> list[ToldOpen]:
-        """Return what was told as open by a partition: its streets are those whose code it is the partition of."""
+        """Return what was told as open by a partition: its streets, or regions, are those whose code it is the partition of.
+
+        Sensors compared with a background are judged by the partition of their region, which is not told: each partition of regions gets all of
+        them, and only that to which the sensor comes goes on. Where several end one, it is the same revision, which counts once.
+        """
         count = topics.load()[tp.topic].partitions
         rows = await self._pool.fetch("select distinct street from rules.warnings where open")
         streets = [row["street"] for row in rows if partition_of(row["street"].encode(), count) == tp.partition]
-        told = await self._pool.fetch(_OPEN, streets) if streets else []
+        told = await self._pool.fetch(_OPEN, streets, tp.topic == DERIVED)
         return await asyncio.to_thread(lambda: [one for row in told if (one := _told_open(row)) is not None])
 
     async def commit(

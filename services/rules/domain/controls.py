@@ -14,7 +14,8 @@ from schemas.warning import Change
 from services.rules.domain import tracker as folding
 from services.rules.domain.core import page_of
 from services.rules.domain.districts import Districts
-from services.rules.domain.index import Ruled, concerns
+from services.rules.domain.index import Ruled
+from services.rules.domain.kinds import regional
 from services.rules.domain.ladder import NEVER
 from services.rules.domain.meetings import Meetings, columns_of
 from services.rules.domain.outcome import NOTHING, Outcome, Reason
@@ -22,7 +23,8 @@ from services.rules.domain.pages import HEAD
 from services.rules.domain.places import freeze_place
 from services.rules.domain.revision import Output
 from services.rules.domain.silences import Silences
-from services.rules.domain.state import Sensor
+from services.rules.domain.state import Sensor, Silence
+from services.rules.domain.streets import partition_of
 
 
 class _SensorFacts(msgspec.Struct):
@@ -57,7 +59,17 @@ class Controls(Meetings, Silences, Districts):
             body = _sensor_body.decode(record.body)
         except msgspec.DecodeError:
             return Reason.BAD_CONTROL, NOTHING
+        if self._is_away(record, known):
+            return Reason.APPLIED, self._depart(record, known)
         outputs: list[Output] = []
+        adapter = None
+        if self._comes(record, known):
+            self.pages.touch(page_of(record.sensor))
+            if known is not None:
+                self.pages.remove(known)
+                known = None
+            if self.now:
+                self.arrived[record.sensor] = self.now
         if known is None:
             known = self.sensors[record.sensor] = Sensor(record.sensor)
             known.page = page_of(record.sensor)
@@ -65,20 +77,56 @@ class Controls(Meetings, Silences, Districts):
             self.pages.add(known)
         else:
             self.pages.touch(known.page)
+            adapter = known.adapter
             new = Sensor(record.sensor)
             self._take_facts(new, record, body)
             # What is open belongs to whom it was raised for; to the new ones it is raised anew by the next reading.
             if known.street != new.street or known.department != new.department:
                 outputs += self._drop(known, Change.SENSOR_MOVED, lambda _: True)
-            outputs += self._drop(known, Change.RULE_CHANGED, lambda rule: not concerns(self._rules[rule].rule.applies, new))
+            outputs += self._drop(known, Change.RULE_CHANGED, lambda rule: not regional.includes(self._rules[rule].rule, new))
+            outputs += self._drop_silences(known, Change.RULE_CHANGED, lambda silence: silence.metric not in new.metrics)
+            for ruled in self._index.regional:
+                outputs += self.statistics.change(ruled, known, new, self.now, self.source)
             self._freeze(known)
         stood = self._stands(known) if known.version else set()
         self._take_facts(known, record, body)
         of, street, department = record.sensor, known.street, known.department
         outputs += self._give_up(Change.SENSOR_MOVED, lambda one: one.sensor == of and (one.street, one.department) != (street, department))
         outputs += self._stand(known, stood)
-        self._listen(known)
+        self._listen(known, anew=known.adapter != adapter)
         return Reason.APPLIED, outputs
+
+    def _is_here(self, street: str) -> bool:
+        return partition_of(street, self.sources) == self.source
+
+    def _is_away(self, record: wire.Sensor, known: Sensor | None) -> bool:
+        """Say whether a sensor has moved to a street of another partition: that of its old street is told too."""
+        if self.sources == 1 or self._is_here(record.street):
+            return False
+        return record.version > 1 if known is None else known.street != record.street or not known.path
+
+    def _comes(self, record: wire.Sensor, known: Sensor | None) -> bool:
+        """Say whether a sensor was judged by another partition up to here."""
+        return self.sources > 1 and (record.version > 1 if known is None else not known.path)
+
+    def _depart(self, record: wire.Sensor, known: Sensor | None) -> list[Output]:
+        """Keep of a sensor of another partition only its version, by which older records are known."""
+        outputs: list[Output] = []
+        page = page_of(record.sensor)
+        self.pages.touch(page)
+        if known is not None:
+            outputs += self._drop(known, Change.SENSOR_MOVED, lambda _: True)
+            self.pages.remove(known)
+            for place in self.places.values():
+                if record.sensor in place.births:
+                    self.pages.touch(place.page)
+                    del place.births[record.sensor]
+        self.arrived.pop(record.sensor, None)
+        gone = self.sensors[record.sensor] = Sensor(record.sensor)
+        gone.page, gone.version = page, record.version
+        self.pages.add(gone)
+        of = record.sensor
+        return outputs + self._give_up(Change.SENSOR_MOVED, lambda one: one.sensor == of)
 
     def _take_facts(self, sensor: Sensor, record: wire.Sensor, body: _SensorBody) -> None:
         facts = body.sensor
@@ -127,9 +175,9 @@ class Controls(Meetings, Silences, Districts):
         self.bodies[record.rule] = record.body
         self.aside.pop(record.rule, None)
         self._index_anew()
-        if isinstance(new.rule.measure, Regional | Background):
+        if any(one is not None and isinstance(one.rule.measure, Regional | Background) for one in (known, new)):
             outputs += self._forward_rule(record, new)
-        if new.rule.measure.kind == "absence" and new.rule.enabled:
+        if new.rule.measure.kind == "absence" and new.rule.enabled and not self.derived:
             for sensor in self.sensors.values():
                 self.pages.touch(sensor.page)
                 self._listen(sensor)
@@ -149,6 +197,16 @@ class Controls(Meetings, Silences, Districts):
             self._forget_place(key)
         return outputs
 
+    def _drop_silences(self, sensor: Sensor, change: Change, which: Callable[[Silence], bool]) -> list[Output]:
+        """Miss a sensor no more by some rules, closing their episodes."""
+        outputs: list[Output] = []
+        silences = sensor.silences or {}
+        for rule in [rule for rule, silence in silences.items() if which(silence)]:
+            outputs += self._end(silences[rule].tracker, change)
+            del silences[rule]
+        sensor.silences = silences or None
+        return outputs
+
     def _drop(self, sensor: Sensor, change: Change, which: Callable[[str], bool]) -> list[Output]:
         """Drop a sensor's trackers of some rules, closing their episodes."""
         outputs: list[Output] = []
@@ -158,14 +216,10 @@ class Controls(Meetings, Silences, Districts):
                 outputs += self._end(one, change)
                 series.trackers.pop(rule, None)
             series.generation = -1
-        for rule in [rule for rule in sensor.silences or {} if which(rule)]:
-            assert sensor.silences is not None  # noqa: S101 - it has one
-            outputs += self._end(sensor.silences[rule].tracker, change)
-            del sensor.silences[rule]
-        sensor.silences = sensor.silences or None
+        outputs += self._drop_silences(sensor, change, lambda silence: which(silence.tracker.rule))
         for ruled in self._index.regional:
             if which(ruled.rule.id):
-                outputs += self.statistics.leave(ruled, sensor)
+                outputs += self.statistics.leave(ruled, sensor, self.now, self.source)
         for key in [key for key in sensor.places or () if which(key.partition("\n")[0])]:
             outputs += self._leave(sensor, key)
         return outputs

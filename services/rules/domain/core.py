@@ -31,11 +31,17 @@ REVISE = 3_600_000_000
 SLACK = 60_000_000
 """How much longer than needed readings are kept, so that they are not moved for each. Microseconds."""
 
+MOST_FAILED = 10
+"""A rule that fails on so many subjects is set aside as a whole."""
+
 MOST_CLOSED = 100
 """Ids remembered of a rule and series whose tracker was dropped."""
 
 MOST_READINGS = 4_096
 """Kept of one series, however often it speaks; four times as many where a rule looks back over more than an hour."""
+
+ABANDONED = 26 * 3_600_000_000
+"""After so long all sensors and rules have been sent again, daily, and been heard of. Microseconds."""
 
 
 T = TypeVar("T")
@@ -68,13 +74,31 @@ class Core:
         self.shared: dict[object, object] = {}
         self._conditions: dict[int, tuple[Tracker, list[Series]]] = {}
         """Of the record under way: conditions that it concerns, and by which series."""
-        self.aside: dict[str, str] = {}
-        """Rules that failed, and how."""
+        self.aside: dict[str, dict[str, str]] = {}
+        """By rule that failed: how, by subject; an empty subject stands for all."""
         self.adopted: dict[tuple[str, str], Warning] = {}
+        self.adopted_at = 0
+        """Time of the first tick since warnings were taken over; 0 before it."""
+        self.arrived: dict[str, int] = {}
+        """Of sensors that came here from another partition: when. What they read up to then was judged there."""
 
     def adopt(self, warnings: Sequence[Warning]) -> None:
         """Take over open warnings of a state that is lost: where their trackers begin anew with the same meaning, they go on."""
         self.adopted = {(warning.rule, warning.subject): warning for warning in warnings if warning.state == "open"}
+
+    def _give_up_late(self) -> list[Output]:
+        """End what no tracker has taken for so long that none will.
+
+        One that is compared with a background may be another partition's: that of its region, which only trackers know.
+        """
+        if not self.adopted:
+            return []
+        if not self.adopted_at:
+            self.pages.touch(HEAD)
+            self.adopted_at = self.now
+        if self.now < self.adopted_at + ABANDONED:
+            return []
+        return self._give_up(Change.RULE_CHANGED, lambda one: one.evidence.measure != "background")
 
     def _give_up(self, change: Change, which: Callable[[Warning], bool]) -> list[Output]:
         """End warnings of a state that is lost, before their trackers have begun anew."""
@@ -83,14 +107,20 @@ class Core:
             self.pages.touch(HEAD)
         return [ended(self.adopted.pop(name), change, self.now) for name in given_up]
 
-    def _set_aside(self, one: Tracker, error: Exception) -> None:
-        """Judge by a rule no more, here, until it comes in a new version: it has failed. What it has told stays open."""
+    def _set_aside(self, rule: str, subject: str, error: Exception) -> None:
+        """Judge a subject by a rule no more, here, until the rule comes in a new version: it has failed. What it has told stays open.
+
+        A rule that fails on many subjects, or by itself (no subject), is judged by no more at all.
+        """
         self.pages.touch(HEAD)
-        self.aside[one.rule] = repr(error)
-        self._index_anew()
+        failed = self.aside.setdefault(rule, {})
+        failed[subject] = repr(error)
+        if not subject or len(failed) >= MOST_FAILED:
+            failed.setdefault("", repr(error))
+            self._index_anew()
 
     def _index_anew(self) -> None:
-        self._index = Index(ruled for name, ruled in self._rules.items() if name not in self.aside)
+        self._index = Index(ruled for name, ruled in self._rules.items() if "" not in self.aside.get(name, ()))
         self._generation += 1
 
     def _refold(self, one: Tracker, scene: Scene, changed: int, moment: folding.Moment | None = None) -> list[News]:
@@ -152,9 +182,11 @@ class Core:
 
     def _go_on(self, one: Tracker, owner: Owner) -> None:
         """Go on with an open warning of a state that is lost."""
-        warning = self.adopted.pop((one.rule, owner.subject), None)
-        if warning is None or warning.meaning != one.meaning:
+        warning = self.adopted.get((one.rule, owner.subject))
+        if warning is None or warning.meaning != one.meaning:  # older meanings may be replayed first
             return
+        self.pages.touch(HEAD)
+        del self.adopted[one.rule, owner.subject]
         gravity = GRAVITY[warning.tier]
         began, changed = wire.to_micros(warning.began_at), wire.to_micros(warning.changed_at)
         episode = Episode(
@@ -181,6 +213,8 @@ class Core:
         if series is None:
             shape = self._same(Shape(key, metric, statistic, period_s, origin, grace(period_s)))
             series = sensor.series[shape.key] = Series(sensor, shape)
+            if sensor.id in self.arrived:
+                series.newest = series.base = self.arrived[sensor.id]
         return series
 
     def facts_of(self, parts: tuple[Any, ...]) -> Facts:

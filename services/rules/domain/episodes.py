@@ -5,6 +5,7 @@ See `docs/adr/0008-the-engine.md`, "Tier and transitions" to "What is told".
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -88,6 +89,18 @@ class Episode:
         return self.steps[-1][1] or (self.steps[-2][1] if len(self.steps) > 1 else self.peak)
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """How far the flapping guard has come."""
+
+    starts: tuple[int, ...] = ()
+    """When episodes began, of the time that still counts."""
+    tier: int = 0
+    """Gravity after the guard."""
+    ending: Transition | None = None
+    """An end that is held."""
+
+
 @dataclass(slots=True)
 class Life:
     """All that is kept of a tracker's decisions."""
@@ -99,6 +112,8 @@ class Life:
     """In order of beginning."""
     settled: int = -1
     """Time before which nothing can change any more; `flips` begin after it."""
+    guard: Guard = field(default_factory=Guard)
+    """The flapping guard as it stood then."""
     used: tuple[int, ...] = ()
     """Times in ids that an earlier tracker of this rule and subject gave."""
     held: int | None = None
@@ -111,20 +126,19 @@ class Life:
 
     def settle(self, cut: int, guard: tuple[int, int, int] | None) -> None:
         """Forget what lies before a time that late data cannot reach."""
-        if guard is not None:
-            cut -= guard[1] + guard[2]
-        mask, keep = self.base, 0
-        for at, flip in enumerate(self.flips):
-            if flip.at >= cut:
-                break
-            mask = mask | 1 << flip.gravity if flip.on else mask & ~(1 << flip.gravity)
-            if at + 1 < len(self.flips) and self.flips[at + 1].at == flip.at:
-                continue
-            if guard is None or (not mask and not any(episode.began <= flip.at < episode.end and not episode.gone for episode in self.told)):
-                self.base, keep, self.settled = mask, at + 1, flip.at
-        del self.flips[:keep]
-        forget = self.settled - (guard[1] if guard else 0)
-        self.told = [episode for episode in self.told if max(episode.end, episode.opened) >= forget]
+        keep = 0
+        while keep < len(self.flips) and self.flips[keep].at < cut:
+            keep += 1
+        if keep:
+            old, self.flips = self.flips[:keep], self.flips[keep:]
+            found = transitions(self.base, old)
+            for flip in old:
+                self.base = self.base | 1 << flip.gravity if flip.on else self.base & ~(1 << flip.gravity)
+            self.settled = old[-1].at
+            if guard is not None:
+                counted, self.guard = guarded(found, guard, self.guard, self.settled)
+                self.settled = max([self.settled, *(one.at for one in counted)])
+        self.told = [episode for episode in self.told if max(episode.end, episode.opened) >= self.settled]
         for episode in self.told:
             while len(episode.steps) > 1 and episode.steps[1][0] <= self.settled:
                 episode.settled_peak = max(episode.settled_peak, episode.steps.pop(0)[1])
@@ -175,17 +189,11 @@ def _gravest(mask: int) -> int:
     return max(0, mask.bit_length() - 1)
 
 
-def guarded(
-    found: Sequence[Transition], guard: tuple[int, int, int], begun: Sequence[int], tier: int, horizon: int
-) -> tuple[list[Transition], int | None]:
-    """Hold the ends of episodes that flap; returns what counts, and until when an end is still held (None when none is).
-
-    `begun`: beginnings before the first transition; `tier`: as it was then.
-    """
-    begins, within, hold = guard
+def guarded(found: Sequence[Transition], rule: tuple[int, int, int], state: Guard, horizon: int) -> tuple[list[Transition], Guard]:
+    """Hold the ends of episodes that flap; returns what counts, and how far that has come."""
+    begins, within, hold = rule
     counted: list[Transition] = []
-    starts = list(begun)
-    ending: Transition | None = None
+    starts, tier, ending = list(state.starts), state.tier, state.ending
     for one in found:
         if ending is not None:
             if one.at <= ending.at + hold:
@@ -196,30 +204,25 @@ def guarded(
                 continue
             counted.append(Transition(ending.at + hold, 0, ending.flip))
             tier, ending = 0, None
-        if one.tier == 0 and starts and _held(starts, begins, within):
+        if one.tier == 0 and starts and len(starts) - bisect_right(starts, starts[-1] - within) >= begins:
             ending = one
             continue
         if tier == 0 and one.tier:
             starts.append(one.at)
         counted.append(one)
         tier = one.tier
-    if ending is not None:
-        if horizon < ending.at + hold:
-            return counted, ending.at + hold
+    if ending is not None and horizon >= ending.at + hold:
         counted.append(Transition(ending.at + hold, 0, ending.flip))
-    return counted, None
+        tier, ending = 0, None
+    kept = bisect_right(starts, starts[-1] - within) if starts else 0
+    return counted, Guard(tuple(starts[kept:]), tier, ending)
 
 
-def _held(starts: Sequence[int], begins: int, within: int) -> bool:
-    """Say whether the newest episode is held: with it, enough began within the time before it."""
-    return sum(starts[-1] - within < start <= starts[-1] for start in starts) >= begins
-
-
-def present(found: Sequence[Transition], life: Life) -> list[Present]:
+def present(found: Sequence[Transition], life: Life, *, guarded_too: bool) -> list[Present]:
     """Return the episodes of some transitions, the first of them the one that was open before, with its steps that are settled."""
     episodes: list[Present] = []
     going_on = None
-    if _gravest(life.base):
+    if life.guard.tier or (not guarded_too and _gravest(life.base)):
         going_on = next((episode for episode in life.told if not episode.gone and episode.began <= life.settled < episode.end), None)
     if going_on is not None:
         steps = [step for step in going_on.steps if step[0] <= life.settled]

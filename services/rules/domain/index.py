@@ -41,7 +41,9 @@ class Scene:
     def lookback(self) -> int:
         """How long readings are needed before a time that may be revised, in microseconds."""
         of_kinds = [kind.lookback for kind in (self.kind, *self.columns.values()) if kind is not None]
-        fresh = [fresh_of(self.rule, 0, also.fresh) for also in self.rule.also.values()]
+        periods = [span for span in (self.rule.applies.period, *(also.period for also in self.rule.also.values())) if span is not None]
+        slowest = max((round(span.total_seconds()) for span in periods), default=0)
+        fresh = [fresh_of(self.rule, slowest, also.fresh) for also in self.rule.also.values()]
         return max([0, self.within, *of_kinds]) + max([0, *fresh])
 
     @property

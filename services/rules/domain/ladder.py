@@ -28,11 +28,11 @@ class Run:
 
     __slots__ = ("count", "last", "since", "waiting")
 
-    def __init__(self, since: int, count: int, last: tuple[int, Sample], *, waiting: bool = False) -> None:
+    def __init__(self, since: int, count: int, last: tuple[int, Sample, float | None], *, waiting: bool = False) -> None:
         self.since = since
         self.count = count
         self.last = last
-        """The newest sample of the run: (end, value)."""
+        """The newest sample of the run: (end, value, the limit that it met)."""
         self.waiting = waiting
         """Whether samples at its due time or later have come, which are looked at again once it is decided."""
 
@@ -67,7 +67,7 @@ def advance(  # noqa: C901 - one loop: a call a sample would cost more than the 
             reached = due
             if due - run.last[0] <= fresh:
                 on = not on
-                flips.append(Flip(due, tier.gravity, on, *run.last, way.limit_at(run.last[0])))
+                flips.append(Flip(due, tier.gravity, on, *run.last))
                 way = tier.down if on else tier.up
             run = None
         truth = way.test(end, value)
@@ -77,9 +77,9 @@ def advance(  # noqa: C901 - one loop: a call a sample would cost more than the 
             run = None
             continue
         if run is None or end - run.last[0] > fresh:
-            run = Run(end, 0, (end, value))
+            run = Run(end, 0, (end, value, None))
         run.count += 1
-        run.last = (end, value)
+        run.last = (end, value, way.limit_at(end))
         if not way.dwell and run.count >= way.readings:
             on = not on
             flips.append(Flip(end, tier.gravity, on, end, value, way.limit_at(end)))
@@ -89,7 +89,7 @@ def advance(  # noqa: C901 - one loop: a call a sample would cost more than the 
         reached = due = run.since + way.dwell
         if due - run.last[0] <= fresh:
             on = not on
-            flips.append(Flip(due, tier.gravity, on, *run.last, way.limit_at(run.last[0])))
+            flips.append(Flip(due, tier.gravity, on, *run.last))
         run = None
     if run is not None:
         run.waiting = False

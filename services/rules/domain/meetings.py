@@ -44,8 +44,8 @@ class Meetings(Places):
             if ruled.rule.measure.kind == "absence" or not watches(ruled.rule.applies, series) or not concerns(ruled.rule.applies, sensor):
                 continue
             scene = ruled.scene(sensor.attributes)
-            one = self._in_place(ruled, sensor, series) if scene.past is not None else self._tracker(ruled, scene, series)
             watched = True
+            one = self._of(ruled, scene, series)
             if one is not None:
                 used.append(one)
                 lookback = max(lookback, scene.lookback)
@@ -60,6 +60,12 @@ class Meetings(Places):
         series.used_by, series.statistics, series.watched = tuple(used), tuple(statistics), watched or bool(statistics)
         series.keep = self._same(REVISE + series.grace + lookback + SLACK)
         rest(series)
+
+    def _of(self, ruled: Ruled, scene: Scene, series: Series) -> Tracker | None:
+        """Return the tracker of a rule on a series; None where it has failed, or the sensor stands in no place of it."""
+        if series.subject in self.aside.get(ruled.rule.id, ()):
+            return None
+        return self._in_place(ruled, series.sensor, series) if scene.past is not None else self._tracker(ruled, scene, series)
 
     def _judged_with(self, ruled: Ruled, series: Series) -> Tracker | None:
         """Return the tracker of a rule that uses a series beside that of its own measure."""

@@ -12,7 +12,7 @@ import msgspec
 
 from schemas import wire
 from schemas.warning import Warning  # noqa: A004 - the field's own word
-from services.rules.domain.episodes import OPEN_END, Episode, Life
+from services.rules.domain.episodes import OPEN_END, Episode, Guard, Life, Transition
 from services.rules.domain.kinds.regional import Closing, Region, Source
 from services.rules.domain.ladder import Flip, Run
 from services.rules.domain.revision import Evidence
@@ -94,16 +94,16 @@ class Pages:
 
     def _write(self, page: int) -> None:
         self.pending[page] = 0
-        body = _head(self._partition) if page == HEAD else [_kept(one) for one in self._held[page]]
+        body = _head(self._partition) if page == HEAD else [_kept(one, self._partition) for one in self._held[page]]
         self._early.append((page, _encode(body)))
 
 
-def _kept(one: Kept) -> Any:
-    return _sensor(one) if isinstance(one, Sensor) else _place(one) if isinstance(one, Place) else _region(one)
+def _kept(one: Kept, partition: Core) -> Any:
+    return _sensor(one, partition.arrived.get(one.id)) if isinstance(one, Sensor) else _place(one) if isinstance(one, Place) else _region(one)
 
 
 def _region(one: Region) -> Any:
-    partials = [list(sources.values()) for sources in one.windows.values()]
+    partials = [partial for sources in one.windows.values() for parts in sources.values() for partial in parts.values()]
     return ("r", (one.rule, one.region, one.origin), one.meaning, one.name, one.domain, one.department, one.judged, partials)
 
 
@@ -111,16 +111,17 @@ def _head(partition: Core) -> Any:
     clocks = {name: (clock.listened, clock.resumed, clock.last, clock.reported) for name, clock in partition.listening.clocks.items()}
     statistics = {rule: (source.meaning, source.closed, sorted(source.again)) for rule, source in partition.statistics.state.items()}
     closing = {rule: (one.meaning, one.sources, one.ends) for rule, one in partition.regions.closing.items()}
-    adopted = [warning.model_dump_json() for warning in partition.adopted.values()]
+    adopted = (partition.adopted_at, [warning.model_dump_json() for warning in partition.adopted.values()])
     return (partition.now, partition.bodies, clocks, statistics, closing, adopted, partition.aside)
 
 
-def _sensor(one: Sensor) -> Any:
+def _sensor(one: Sensor, arrived: int | None) -> Any:
     of = one.facts
     names = [(name.get("zh", ""), name.get("en", "")) for name in of.names]
     facts = (of.department, of.domain, of.adapter, of.path, names, sorted(of.tags), sorted(of.attributes.items()), sorted(of.metrics))
     silences = {rule: (silence.metric, silence.heard, silence.origin, _tracker(silence.tracker)) for rule, silence in (one.silences or {}).items()}
-    return ("s", one.id, (one.version, one.street, one.name_json), facts, [_series(series) for series in one.series.values()], silences, one.places)
+    own = (one.version, one.street, one.name_json, arrived)
+    return ("s", one.id, own, facts, [_series(series) for series in one.series.values()], silences, one.places)
 
 
 def _series(one: Series) -> Any:
@@ -141,7 +142,7 @@ def _ring(one: Ring) -> Any:
 
 def _samples(one: Samples) -> Any:
     leaves = None if one.leaves is None else {name: _ring(ring) for name, ring in one.leaves.items()}
-    return (_ring(one), one.first, one.grid, leaves, one.births)
+    return (_ring(one), one.first, one.grid, leaves, one.births, one.told_by)
 
 
 def _tracker(one: Tracker) -> Any:
@@ -164,7 +165,7 @@ def _life(life: Life | None) -> Any:
         (one.id.bytes, one.opened, one.began, one.rev, one.steps, one.flips, one.peak, one.settled_peak, one.gone, _evidence_encoder(one.evidence))
         for one in life.told
     ]
-    return (life.base, life.flips, told, life.settled, life.used, life.held)
+    return (life.base, life.flips, told, life.settled, life.used, life.held, (life.guard.starts, life.guard.tier, life.guard.ending))
 
 
 class Store:
@@ -194,7 +195,8 @@ class Store:
     def _head(self, content: Any) -> None:
         partition = self._partition
         partition.now, partition.bodies, clocks, statistics, closing, adopted, partition.aside = content
-        partition.adopt([Warning.model_validate_json(warning) for warning in adopted])
+        partition.adopted_at, warnings = adopted
+        partition.adopt([Warning.model_validate_json(warning) for warning in warnings])
         partition.statistics.state = {rule: Source(meaning, closed, set(again)) for rule, (meaning, closed, again) in statistics.items()}
         partition.regions.closing = {rule: Closing(*one) for rule, one in closing.items()}
         for name, (listened, resumed, last, reported) in clocks.items():
@@ -206,6 +208,8 @@ class Store:
         one.page = page
         one.version, one.street, one.name_json = own[0], self._keep(own[1]), own[2]
         one.facts = self._partition.facts_of(tuple(_value(part) for part in facts))
+        if own[3] is not None:
+            self._partition.arrived[id_] = own[3]
         one.places = places
         for each in series:
             self._series(one, each)
@@ -219,7 +223,8 @@ class Store:
         key, metric, statistic, period_s, origin, newest, base, closed, counted, ring, trackers = content
         shape = self._keep(Shape(key, metric, statistic, period_s, origin, grace(period_s)))
         one = sensor.series[shape.key] = Series(sensor, shape)
-        one.newest, one.base, one.closed, one.counted = newest, base, closed and {rule: tuple(times) for rule, times in closed.items()}, counted
+        one.newest, one.base, one.closed = newest, base, closed and {rule: tuple(times) for rule, times in closed.items()}
+        one.counted = self._keep(_value(counted))
         one.ends.frombytes(ring[0])
         one.values.frombytes(ring[1])
         for rule, tracker in trackers.items():
@@ -234,12 +239,11 @@ class Store:
         one.members = dict.fromkeys(members)  # type: ignore[assignment] # found once all sensors are there
         self._partition.pages.add(one)
 
-    def _region(self, page: int, key: Any, meaning: int, name: Any, domain: str, department: str, judged: int, windows: Any) -> None:  # noqa: PLR0917 - as written
+    def _region(self, page: int, key: Any, meaning: int, name: Any, domain: str, department: str, judged: int, partials: Any) -> None:  # noqa: PLR0917 - as written
         one = self._partition.regions.known[tuple(key)] = Region(key[0], key[1], key[2], meaning, name, domain, department, page, judged=judged)
-        for partials in windows:
-            for content in partials:
-                partial = msgspec.convert(content, wire.Partial)
-                one.windows.setdefault(partial.end, {})[partial.source] = partial
+        for content in partials:
+            partial = msgspec.convert(content, wire.Partial)
+            one.windows.setdefault(partial.end, {}).setdefault(partial.source, {})[partial.part] = partial
         self._partition.pages.add(one)
 
 
@@ -253,9 +257,9 @@ def _read_ring(content: Any, ring: R) -> R:
 
 
 def _read_samples(content: Any) -> Samples:
-    ring, first, grid, leaves, births = content
+    ring, first, grid, leaves, births, told_by = content
     one = _read_ring(ring, Samples())
-    one.first, one.grid, one.births = first, grid, births
+    one.first, one.grid, one.births, one.told_by = first, grid, births, _value(told_by)
     one.leaves = None if leaves is None else {name: _read_ring(leaf, Ring()) for name, leaf in leaves.items()}
     return one
 
@@ -282,7 +286,12 @@ def _value(value: Any) -> Any:
 def _read_runs(runs: Any) -> dict[int, Run] | None:
     if runs is None:
         return None
-    return {gravity: Run(since, of, (last[0], _value(last[1])), waiting=waiting) for gravity, (since, of, last, waiting) in runs.items()}
+    return {gravity: Run(since, of, (last[0], _value(last[1]), last[2]), waiting=waiting) for gravity, (since, of, last, waiting) in runs.items()}
+
+
+def _read_guard(content: Any) -> Guard:
+    starts, tier, ending = content
+    return Guard(tuple(starts), tier, None if ending is None else Transition(ending[0], ending[1], _flip(ending[2])))
 
 
 def _read_flips(flips: Any) -> list[Flip] | None:
@@ -301,8 +310,8 @@ def _read_flip(content: Any) -> Flip | None:
 def _read_life(content: Any) -> Life | None:
     if content is None:
         return None
-    base, flips, told, settled, used, held = content
-    life = Life(base, _read_flips(flips) or [], [], settled, tuple(used), held)
+    base, flips, told, settled, used, held, guard = content
+    life = Life(base, _read_flips(flips) or [], [], settled, _read_guard(guard), tuple(used), held)
     for id_, opened, began, rev, steps, decided, peak, settled_peak, gone, told_evidence in told:
         of = None if told_evidence is None else _evidence(told_evidence) if told_evidence != b"\xc0" else None
         life.told.append(

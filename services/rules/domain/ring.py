@@ -11,6 +11,8 @@ class Ring:
     """Two columns: `ends` in microseconds, ascending and distinct, and `values`: numbers, or anything in a list."""
 
     __slots__ = ("ends", "values")
+    base = -(1 << 62)
+    """End of the newest reading that was dropped though it might be asked for: of what lies at it or before, nothing is said."""
 
     def __init__(self, ends: Any = None, values: Any = None) -> None:
         self.ends: Any = array("q") if ends is None else ends

@@ -28,8 +28,7 @@ def at_reading(kind: Kind, readings: Ring, tracker: Tracker, end: int, horizon: 
         samples.first = end
     made: list[tuple[int, Sample]] = []
     if kind.at_readings:
-        numbers = ((readings.ends[at], kind.number(readings, at, tracker.birth)) for at in readings.places(first, last))
-        made += [(at, number) for at, number in numbers if number is not None]
+        made = kind.numbers(readings, readings.places(first, last), tracker.birth)
     if kind.gridded and samples.grid > NEVER:
         made += _grid(kind, readings, tracker, first - 1, min(last, samples.grid))
         made.sort()
@@ -48,8 +47,14 @@ def _grid(kind: Kind, readings: Ring, tracker: Tracker, after: int, until: int) 
     made: list[tuple[int, Sample]] = []
     grid = kind.next_grid(max(after, samples.first)) if samples.first < OPEN_END else OPEN_END
     while grid <= until:
-        if (number := kind.grid_number(readings, grid, tracker.birth)) is not None:
+        number = kind.grid_number(readings, grid, tracker.birth)
+        if number is not None:
             made.append((grid, number))
+        elif kind.skips:  # after a long silence there may be millions of grid times
+            following = bisect_right(readings.ends, grid)
+            if following == len(readings.ends):
+                break
+            grid = max(grid, readings.ends[following] - 1)
         grid = kind.next_grid(grid)
     return made
 

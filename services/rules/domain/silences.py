@@ -52,8 +52,8 @@ class Silences(Core):
         self.listening.expect(silence)
         return self._tell(one, news, None) if news else []
 
-    def _listen(self, sensor: Sensor) -> None:
-        """Begin to expect a sensor by the rules of silence that concern it."""
+    def _listen(self, sensor: Sensor, *, anew: bool = False) -> None:
+        """Begin to expect a sensor by the rules of silence that concern it; `anew`: it is heard by another protocol, whose clock is another."""
         for metric in sensor.metrics:
             for ruled in self._index.main(metric):
                 if ruled.rule.measure.kind != "absence" or not concerns(ruled.rule.applies, sensor):
@@ -61,6 +61,8 @@ class Silences(Core):
                 silences = sensor.silences = sensor.silences or {}
                 known = silences.get(ruled.rule.id)
                 if known is not None and known.tracker.meaning == ruled.meaning:
+                    if anew:
+                        known.heard, known.expected = self.listening.clock(sensor.adapter).listened, OPEN_END
                     known.tracker.scene = ruled.scene(sensor.attributes)
                     self.listening.expect(known)
                     continue

@@ -15,7 +15,7 @@ from services.rules.domain.few import Few
 from services.rules.domain.ladder import NEVER, Flip, Run
 from services.rules.domain.ring import Ring
 
-VERSION = 3
+VERSION = 4
 
 
 INSTANT_GRACE = 5_000_000
@@ -49,7 +49,7 @@ class Stretch:
 class Samples(Ring):
     """What a kind has made of readings, where the readings themselves are not the samples."""
 
-    __slots__ = ("births", "first", "grid", "leaves")
+    __slots__ = ("births", "first", "grid", "leaves", "told_by")
 
     def __init__(self, ends: Any = None, values: Any = None) -> None:
         super().__init__(ends, values)
@@ -61,6 +61,8 @@ class Samples(Ring):
         """Of a rule with other measures beside its own: their samples, where these are not the readings."""
         self.births: dict[str, int] | None = None
         """Of such a rule: the newest end of each measure's series when the tracker began."""
+        self.told_by: tuple[str, int, int] | None = None
+        """Of a sensor compared with a background: its region, source, and the newest sequence in which that named it."""
 
 
 class Tracker:
@@ -171,8 +173,8 @@ class Series(Ring):
         self.keep = 0
         """How long readings are kept, in microseconds, when they are looked at for that."""
         self.watched = False
-        self.counted = False
-        """Whether districts and the city count it in; not from when its sensor changed hands until its next reading."""
+        self.counted: tuple[tuple[str, int], ...] = ()
+        """Rules (id, meaning) of districts and the city that count it in; not from when it leaves one until its next reading."""
         self.statistics: tuple[Any, ...] = ()
         """Rules of districts and the city that need it."""
         self.closed: dict[str, tuple[int, ...]] | None = None

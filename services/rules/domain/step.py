@@ -5,7 +5,7 @@ It knows sensors and rules only from control records. See `docs/adr/0008-the-eng
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from heapq import heappop
 
 import msgspec
@@ -20,7 +20,6 @@ from services.rules.domain.controls import Controls
 from services.rules.domain.core import MOST_READINGS, REVISE, SLACK, series_key
 from services.rules.domain.episodes import OPEN_END, News
 from services.rules.domain.index import Ruled, Scene
-from services.rules.domain.kinds import regional
 from services.rules.domain.meetings import columns_of, rest
 from services.rules.domain.outcome import NOTHING, Outcome, Reason
 from services.rules.domain.pages import HEAD, Store
@@ -64,24 +63,36 @@ class Partition(Controls):
 
     def put_together(self) -> None:
         """Make anew what is derived from what was read."""
-        self._rules = {name: Ruled(RuleActivation.model_validate_json(body)) for name, body in self.bodies.items()}
+        self._read_rules()
         self._index_anew()
         for sensor in self.sensors.values():
             for series in sensor.series.values():
                 for one in series.trackers.values():
                     self._resume(one, series, sensor.attributes)
-                for ruled in self._index.regional:
-                    if series.counted and regional.covers(ruled.rule, series):
-                        self.statistics.add(ruled, series)
+                for name, meaning in series.counted:
+                    counting = self._rules.get(name)
+                    if counting is not None and counting.meaning == meaning:
+                        self.statistics.add(counting, series)
             for silence in (sensor.silences or {}).values():
                 self._resume(silence.tracker, silence, sensor.attributes)
                 self.listening.expect(silence)
+        self._resume_places()
+
+    def _resume_places(self) -> None:
         for place in self.places.values():
             if place.tracker is not None:
                 for name in place.members:
                     member = self.sensors[name]
                     place.members[name] = member.series[(member.places or {})[place.key]]
                 self._resume(place.tracker, place, {})
+        self._wait_anew()
+
+    def _read_rules(self) -> None:
+        for name, body in self.bodies.items():
+            try:
+                self._rules[name] = Ruled(RuleActivation.model_validate_json(body))
+            except ValidationError as error:  # one that an older version took
+                self._set_aside(name, "", error)
 
     def _resume(self, one: Tracker, owner: Owner, attributes: Mapping[str, str]) -> None:
         ruled = self._rules.get(one.rule)
@@ -108,7 +119,8 @@ class Partition(Controls):
         if type(record) is wire.Partial:
             return self._partial(record)
         if type(record) is wire.Closed:
-            return self._closed(record)
+            reason, outputs = self._closed(record)
+            return reason, [*outputs, *self._give_up_late()] if self.adopted else outputs
         assert type(record) is wire.Left  # noqa: S101 - the union has no other
         return self._left(record)
 
@@ -188,7 +200,9 @@ class Partition(Controls):
                     found += self._tell(one, news, record)
                 self._schedule(one)
             except Exception as error:  # noqa: BLE001 - whatever it is: one rule that fails stops no other
-                self._set_aside(one, error)
+                self._set_aside(one.rule, one.owner.subject, error)
+                one.owner = one.scene = None
+                series.generation = -1
         rest(series)
         return found
 
@@ -220,20 +234,27 @@ class Partition(Controls):
         found: list[Output] = []
         conditions, self._conditions = self._conditions, {}
         for one, changed in conditions.values():
-            scene: Scene = one.scene
-            rings: list[tuple[Ring, int, int]] = []
-            births = (one.samples.births if one.samples is not None else None) or {}
-            for name, ring, source in columns_of(one, scene):
-                kind = scene.columns[name]
-                if kind is not None and source in changed:
-                    samples.of_leaf(kind, source, ring, births[name], record.end)
-                rings.append((ring, fresh_of(scene.rule, one.owner.period_s, None if name == MAIN else scene.rule.also[name].fresh), births[name]))
-            begin = samples.of_several(rings, one, record.end)
-            news = [] if begin is None else self._refold(one, scene, begin)
-            if news:
-                found += self._tell(one, news, record)
-            self._schedule(one)
+            try:
+                found += self._judge_one(one, changed, record)
+            except Exception as error:  # noqa: BLE001 - see `_reading`
+                self._set_aside(one.rule, one.owner.subject, error)
+                one.owner.generation = -1
+                one.owner = one.scene = None
         return found
+
+    def _judge_one(self, one: Tracker, changed: Sequence[Series], record: wire.Observation) -> list[Output]:
+        scene: Scene = one.scene
+        rings: list[tuple[Ring, int, int]] = []
+        births = (one.samples.births if one.samples is not None else None) or {}
+        for name, ring, source in columns_of(one, scene):
+            kind = scene.columns[name]
+            if kind is not None and source is not None and source in changed:
+                samples.of_leaf(kind, source, ring, births[name], record.end)
+            rings.append((ring, fresh_of(scene.rule, one.owner.period_s, None if name == MAIN else scene.rule.also[name].fresh), births[name]))
+        begin = samples.of_several(rings, one, record.end)
+        news = [] if begin is None else self._refold(one, scene, begin)
+        self._schedule(one)
+        return self._tell(one, news, record) if news else []
 
     def _tick(self, record: wire.Tick) -> Outcome:
         if record.time <= self.now:
@@ -241,11 +262,15 @@ class Partition(Controls):
         self.pages.touch(HEAD)
         self.now = record.time
         outputs: list[Output] = []
+        outputs += self._give_up_late()
         self.listening.tick(record)
         for silence in self.listening.missed():
             outputs += self._missed(silence)
-        if self._index.regional:
-            outputs += self.statistics.tick(self._index.regional, self.now, self.source, self.sources)
+        for ruled in self._index.regional:
+            try:
+                outputs += list(self.statistics.tick([ruled], self.now, self.source, self.sources))
+            except Exception as error:  # noqa: BLE001 - see `_reading`
+                self._set_aside(ruled.rule.id, "", error)
         dues = self._dues
         while dues and dues[0][0] <= record.time:
             at, _, one = heappop(dues)
@@ -254,12 +279,13 @@ class Partition(Controls):
                 try:
                     outputs += self._decide(one)
                 except Exception as error:  # noqa: BLE001 - see `_reading`
-                    self._set_aside(one, error)
+                    self._set_aside(one.rule, one.owner.subject, error)
+                    one.owner = one.scene = None
         return Reason.TICK, outputs
 
     def _decide(self, one: Tracker) -> list[Output]:
         ruled = self._rules.get(one.rule)
-        if ruled is None or ruled.meaning != one.meaning or one.rule in self.aside:
+        if ruled is None or ruled.meaning != one.meaning or "" in self.aside.get(one.rule, ()):
             return []
         scene: Scene = one.scene
         owner = one.owner
@@ -271,10 +297,18 @@ class Partition(Controls):
             if made:
                 news += self._refold(one, scene, made[0][0])
         news += folding.tick(one, owner if one.samples is None else one.samples, scene.plan, moment)
+        self._settle(one, self.now - REVISE - grace(owner.period_s))
         self._schedule(one)
         if isinstance(owner, Series):
             rest(owner)
         return self._tell(one, news, None) if news else []
+
+    def _settle(self, one: Tracker, settled: int) -> None:
+        """Forget samples that nothing can change any more."""
+        ring = one.samples
+        if ring is not None and ring.ends and ring.ends[0] < settled - SLACK:
+            folding.settle(one, ring, one.scene.plan, fresh_of(one.scene.rule, one.owner.period_s), settled)
+            ring.cut(settled)
 
     def _forget(self, series: Series) -> None:
         """Drop readings that are too old to be revised or looked back at; of a series that speaks too often the oldest."""
@@ -290,11 +324,12 @@ class Partition(Controls):
             fresh = fresh_of(scene.rule, one.owner.period_s)
             if one.samples is None:
                 folding.settle(one, series, scene.plan, fresh, cut)
-            elif one.samples.ends and one.samples.ends[0] < settled - SLACK:
-                folding.settle(one, one.samples, scene.plan, fresh, settled)
-                one.samples.cut(settled)
+            else:
+                self._settle(one, settled)
             for ring in ((one.samples.leaves if one.samples is not None else None) or {}).values():
-                ring.cut(cut)
+                ring.cut(self.now - series.keep)
+                if len(ring.ends) > 4 * MOST_READINGS:
+                    ring.cut(ring.ends[len(ring.ends) // 8])
         series.cut(cut)
 
 

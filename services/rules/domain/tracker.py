@@ -174,9 +174,10 @@ def _compare(tracker: Tracker, plan: Plan, moment: Moment) -> list[News]:
     assert life is not None  # noqa: S101 - the callers have made it
     found = episodes.transitions(life.base, life.flips)
     if plan.guard is not None:
-        begun = [episode.began for episode in life.told if not episode.gone and episode.began <= life.settled]
-        found, life.held = episodes.guarded(found, plan.guard, begun, 0, moment.horizon)
-    return episodes.compare(life, episodes.present(found, life), moment.identify, moment.now)
+        found, state = episodes.guarded(found, plan.guard, life.guard, moment.horizon)
+        life.held = None if state.ending is None else state.ending.at + plan.guard[2]
+    now_are = episodes.present(found, life, guarded_too=plan.guard is not None)
+    return episodes.compare(life, now_are, moment.identify, moment.now)
 
 
 def due(tracker: Tracker, plan: Plan) -> int:

@@ -306,8 +306,8 @@ def differences(rounds: Sequence[Round], logs: Mapping[int, Sequence[bytes]], to
         log = [wire.decode(value) for value in logs.get(one.partition, ())]
         found = first_difference(log, {key: revision for key, revision in told.items() if one.owns(revision)})
         if found is not None:
-            alone = "also by itself, without any disturbance" if compare(log) is not None else "by itself it does not"
-            yield f"seed {one.seed}, partition {one.partition}: the processes differ (the engine does {alone}) at\n{found}"
+            alone = "differs, too" if compare(log) is not None else "does not"
+            yield f"seed {one.seed}, partition {one.partition}: the processes differ (the engine by itself, undisturbed, {alone}) at\n{found}"
     if strange := [key for key, revision in told.items() if not any(one.owns(revision) for one in rounds)]:
         yield f"warnings of no round: {strange}"
 

@@ -9,9 +9,15 @@ from typing import Any
 import pytest
 
 from schemas import wire
+from schemas.control import RuleActivation
 from schemas.warning import Warning  # noqa: A004 - the field's own word
-from tests.unit.rules.histories import HERE, MIDNIGHT, THERE, activation, reading, rule, sensor, tick, way
-from tests.unit.rules.test_step import feed, flows, seconds, started, story
+from services.rules.domain.episodes import OPEN_END
+from services.rules.domain.index import Ruled
+from services.rules.domain.kinds.absence import Listening
+from services.rules.domain.state import Facts, Sensor, Silence, Tracker
+from services.rules.domain.step import Partition
+from tests.unit.rules.histories import HERE, MIDNIGHT, THERE, activation, name, reading, rule, sensor, tick, way
+from tests.unit.rules.test_step import feed, flows, seconds, started, story, whole
 
 HOT: dict[str, Any] = {"red": (way(50), way(40))}
 
@@ -184,6 +190,50 @@ def test_how_long_silence_may_be_depends_on_the_sensor():
     partition = started(rule({"blue": (way(limit), way(0))}, **SILENT), sensors=[sensor(), sensor("s2", attributes={"phase": "digging"})])
     told = listen(partition, 1, 30)
     assert [(one.sensor, one.evidence.limit, seconds(one.began_at)) for one in told] == [("s1", 10, 11), ("s2", 20, 21)]
+
+
+def test_a_sensor_that_is_heard_by_another_protocol_is_expected_by_that_ones_clock():
+    partition = started(rule({"blue": (way(10), way(0))}, **SILENT), sensors=[sensor(), sensor("s2")])
+    for second in range(1, 100):
+        feed(partition, *(reading(second, flow=1, sensor=one) for one in ("s1", "s2")), tick(second, {"http@n1": second}))
+    feed(partition, sensor(version=2, adapter="hj212"))
+    told = [one for second in range(100, 130) for one in feed(partition, tick(second, {"http@n1": second, "hj212@n1": second}))]
+    assert [(one.sensor, seconds(one.began_at)) for one in told] == [("s2", 108), ("s1", 110)]
+    feed(partition, sensor("s2", version=2, adapter="hj212"), reading(130, flow=1), reading(130, flow=1, sensor="s2"))
+    again = Partition.restore(whole(partition))
+    for one in (partition, again):
+        told = [warning for second in range(130, 160) for warning in feed(one, tick(second, {"hj212@n1": second}))]
+        assert sorted((warning.sensor, seconds(warning.began_at)) for warning in told) == [("s1", 139), ("s2", 139)]
+
+
+def test_a_metric_that_a_sensor_no_longer_has_is_not_missed():
+    partition = started(rule({"blue": (way(10), way(0))}, **SILENT), sensors=[sensor(), sensor("s2")])
+    assert [one.sensor for one in listen(partition, 1, 15)] == ["s1", "s2"]
+    level = {"level": {"unit": "1", "name": name("level")}}
+    (over,) = feed(partition, sensor(version=2, metrics=level))
+    assert (over.sensor, over.change, over.state) == ("s1", "rule_changed", "cleared")
+    feed(partition, reading(15, flow=1, sensor="s2"), sensor("s2", version=2, metrics=level))
+    assert listen(partition, 16, 60) == []
+
+
+def test_who_is_missed_may_be_expected_by_a_protocol_that_was_not_known():
+    listening = Listening({})
+    one = Sensor("s1")
+    one.facts = Facts(adapter="http")
+    other = Sensor("s2")
+    other.facts = Facts(adapter="hj212")
+    scene = Ruled(RuleActivation(rule=rule({"blue": (way(10), way(0))}, **SILENT), meaning=1)).scene({})
+    first, second = (Silence(each, "flow", Tracker("r1", 1, 0), 0) for each in (one, other))
+    first.tracker.scene = second.tracker.scene = scene
+    listening.expect(first)
+    listening.tick(tick(1, {"http@n1": 1}))
+    listening.tick(tick(5, {"http@n1": 5}))
+    listening.tick(tick(10, {"http@n1": 10}))
+    listening.tick(tick(15, {"http@n1": 15}))
+    for silence in listening.missed():
+        assert silence is first
+        listening.expect(second)
+    assert second.expected < OPEN_END
 
 
 # Sensors of a place agree.

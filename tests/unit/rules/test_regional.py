@@ -8,10 +8,12 @@ from random import Random
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from schemas import wire
 from schemas.rule import Rule
 from schemas.warning import Warning  # noqa: A004 - the field's own word
+from services.rules.domain import tracker as folding
 from services.rules.domain.outcome import Reason
 from services.rules.domain.revision import Forward, Revision
 from services.rules.domain.step import Partition
@@ -21,6 +23,12 @@ WINDOW = 600
 FIRST = MIDNIGHT
 DISTRICT, OTHER, CITY = "990100", "990200", "990000"
 STREETS = (HERE, THERE)
+
+
+@pytest.fixture(autouse=True)
+def _in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each of two sources one street; by their codes both would be in one."""
+    monkeypatch.setattr("services.rules.domain.controls.partition_of", lambda street, sources: STREETS.index(street) % sources)
 
 
 class City:
@@ -488,3 +496,166 @@ def test_late_data_end_where_data_in_time_do(seed: int):
     rng.shuffle(late)
     mixed: list[wire.Record] = [*late[:20], *closes[:4], *late[20:], *closes[4:]]
     assert result(mixed) == result(in_time) != set()
+
+
+# What the relay sends again, and what comes in another order from two sources.
+
+
+@pytest.mark.parametrize("made", [region, background])
+def test_what_is_sent_again_after_a_crash_undoes_nothing_newer(made: Callable[..., Rule]):
+    city = City(made(30, 20), sources=1)
+    city.give(*stand(("s1", HERE), ("s2", HERE)), within(0, flow=99), within(0, sensor="s2", flow=9), close(0))
+    city.give(within(0, 1, sensor="s2", flow=0), tick(end(0) + 6))
+    assert len({one.record.sequence for one in city.log if isinstance(one.record, wire.Partial)}) == 2
+    newest = {one.id: one.model_dump() for one in city.told}
+    assert [one for again in city.log for one in city.derived.step(again.record)[1]] == []
+    assert brief(city.give(within(1, flow=0), within(1, sensor="s2", flow=0), close(1)))[0][2] == "recovered"
+    assert len(newest) == 1
+
+
+def test_a_window_that_is_settled_is_not_opened_again_by_a_repetition():
+    city = City(region(), sources=1)
+    city.give(*stand(("s1", HERE)), within(0, flow=90), close(0))
+    (old,) = [one.record for one in city.log if isinstance(one.record, wire.Partial)]
+    for window in range(1, 12):
+        city.give(within(window, flow=0), close(window))
+    reason, told = city.derived.step(old)
+    assert (reason, *told) == (Reason.TOO_LATE,)
+
+
+def test_a_repeated_leaving_ends_nothing_of_a_sensor_that_came_back():
+    city = City(background(applies={"metric": "flow", "tags": ["site"]}, stations=["station"]), sources=1)
+    city.give(*stand(("s1", HERE), tags=["site"]), *stand(("b1", HERE), tags=["station"]))
+    city.give(within(0, flow=90), within(0, sensor="b1", flow=0), close(0))
+    assert brief(city.give(*stand(("s1", HERE), version=2)))[0][1:3] == (2, "sensor_moved")
+    city.give(*stand(("s1", HERE), version=3, tags=["site"]))
+    (told,) = city.give(within(1, flow=90), within(1, sensor="b1", flow=0), close(1))
+    (left,) = [one.record for one in city.log if isinstance(one.record, wire.Left)]
+    assert told.state == "open"
+    assert [one for repeated in [*(one.record for one in city.log), left] for one in city.derived.step(repeated)[1]] == []
+    assert brief(city.give(within(2, flow=0), within(2, sensor="b1", flow=0), close(2)))[0][1:3] == (2, "recovered")
+
+
+def _told_elsewhere() -> tuple[Partition, Callable[..., wire.Record]]:
+    """Return a partition of two districts and two sources, where a sensor was compared in one and is now in the other."""
+    derived = Partition(derived=True)
+    derived.step(activation(background()))
+
+    def partial(code: str, source: int, window: int, sites: tuple[str, ...], mean: float = 90, sequence: float | None = None) -> wire.Record:
+        there = tuple(wire.Site(id_, {"zh": id_, "en": id_}, STREETS[source], "water", "d", mean) for id_ in sites)
+        by = close(window).time if sequence is None else tick(sequence).time
+        of = ("r1", 1, code, {"zh": code, "en": code}, "water", "d", "real", tick(end(window)).time)
+        return wire.Partial(source, *of, 4, 100.0, 0.0, 90.0, there, by)
+
+    return derived, partial
+
+
+def _take(derived: Partition, *records: wire.Record) -> list[Warning]:
+    return [Warning.model_validate_json(one.json()) for record in records for one in derived.step(record)[1] if isinstance(one, Revision)]
+
+
+def _closes(window: int) -> list[wire.Record]:
+    return [wire.Closed(source, 2, "r1", 1, tick(end(window)).time) for source in range(2)]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_leaving_the_old_district_ends_nothing_of_the_new_one(restarts: bool):  # noqa: FBT001 - a case
+    derived, partial = _told_elsewhere()
+    (told,) = _take(derived, partial(DISTRICT, 0, 0, ("s1",)), *_closes(0))
+    moved, again = _take(derived, partial(OTHER, 1, 1, ("s1",)), *_closes(1))
+    assert (moved.id, moved.rev, moved.change, moved.street) == (told.id, 2, "sensor_moved", HERE)
+    assert (again.change, again.street) == ("opened", THERE)
+    if restarts:
+        derived = Partition.restore(_changed(derived), derived=True)
+    assert _take(derived, wire.Left("r1", DISTRICT, "s1", 0, close(1).time)) == []
+    assert _take(derived, partial(DISTRICT, 0, 0, ("s1",), 10, end(1) + 5)) == []
+    (over,) = _take(derived, wire.Left("r1", OTHER, "s1", 1, close(1).time))
+    assert (over.id, over.change) == (again.id, "sensor_moved")
+
+
+def test_a_station_stays_in_the_background_when_something_else_of_it_changes():
+    city = City(background(stations=["station"], applies={"metric": "flow", "tags": ["site"]}), sources=1)
+    city.give(*stand(("s1", HERE), tags=["site"]), *stand(("b1", HERE), tags=["station"]), within(0, flow=90), within(0, sensor="b1", flow=20))
+    city.give(*stand(("b1", HERE), tags=["station"], version=2, attributes={"a": "b"}))
+    (told,) = city.give(close(0))
+    assert (told.sensor, told.evidence.value, told.evidence.background) == ("s1", 70, 20)
+
+
+def test_a_sensor_that_is_compared_no_more_closes_and_goes_on_as_a_station():
+    city = City(background(stations=["station"], applies={"metric": "flow", "tags": ["site"]}), sources=1)
+    city.give(*stand(("s1", HERE), ("s2", HERE), tags=["site", "station"]), within(0, flow=99), within(0, sensor="s2", flow=9), close(0))
+    (closed,) = city.give(*stand(("s1", HERE), tags=["station"], version=2))
+    assert (closed.sensor, closed.change) == ("s1", "sensor_moved")
+    (told,) = city.give(within(1, flow=-99), within(1, sensor="s2", flow=9), close(1))
+    assert (told.sensor, told.evidence.background) == ("s2", -45)
+
+
+@pytest.mark.parametrize("made", [region, background])
+def test_a_rule_that_becomes_another_kind_is_withdrawn_from_the_regions(made: Callable[..., Rule]):
+    city = City(made(30, 20))
+    city.give(*stand(("s1", HERE), ("s2", HERE)), within(0, flow=99), within(0, sensor="s2", flow=9))
+    (told,) = city.give(close(0))
+    closed = city.give(activation(rule({"red": (way(500), way(20))}, version=2)))
+    assert [(one.id, one.rev, one.change) for one in closed] == [(told.id, 2, "rule_changed")]
+    city.restart()
+    old = [one.record for one in city.log]
+    assert city.give(within(1, flow=99), within(1, sensor="s2", flow=9), close(1)) == []
+    assert [one for record in old for one in city.derived.step(record)[1]] == []
+    assert (city.derived.regions.known, city.derived.regions.closing, city.sources[0].statistics.state) == ({}, {}, {})
+
+
+def test_a_restart_counts_a_sensor_by_the_rules_that_have_met_it_and_no_other():
+    city, going = (City(region(id_="tagged", applies={"metric": "flow", "tags": ["t"]}), region(id_="all"), sources=1) for _ in range(2))
+    for one in (city, going):
+        one.give(*stand(("s1", HERE), tags=["t"]), within(0, flow=90), sensor(version=2, named=True), activation(region(id_="late")))
+    city.restart()
+    for one in (city, going):
+        one.give(close(0), sensor(version=3, tags=["t"], named=True), close(1), tick(end(1) + 6))
+    assert city.log == going.log
+    assert {one.record.rule for one in city.log if isinstance(one.record, wire.Partial)} == {"all"}
+    assert city.told == going.told
+
+
+def test_many_sites_go_in_several_records_and_are_judged_as_if_in_one(monkeypatch: pytest.MonkeyPatch):
+    told: list[list[Any]] = []
+    for most in (500, 3):
+        monkeypatch.setattr("services.rules.domain.kinds.regional.MOST_SITES", most)
+        city = City(background(), sources=1)
+        city.give(*stand(*((f"s{number}", HERE) for number in range(10))))
+        for window in range(3):
+            city.give(*(within(window, sensor=f"s{number}", flow=10 * number * (window != 2)) for number in range(10)), close(window))
+            city.restart()
+            city.give(within(window, 1, sensor="s0", flow=80 * (window == 0)), tick(end(window) + 6))
+        told.append(_sorted(city.told))
+        sent = [one.record for one in city.log if isinstance(one.record, wire.Partial)]
+        assert {(one.part, one.parts, len(one.sites)) for one in sent} == (
+            {(0, 1, 10)} if most == 500 else {(0, 4, 3), (1, 4, 3), (2, 4, 3), (3, 4, 1)}
+        )
+        assert [one for again in city.log for one in city.derived.step(again.record)[1]] == []
+    assert told[0] == told[1] != []
+
+
+def test_time_is_passed_only_to_what_waits_for_it(monkeypatch: pytest.MonkeyPatch):
+    measure = {"kind": "background", "level": "district", "length": WINDOW}
+    city = City(rule({"red": (way(30, dwell=2 * WINDOW), way(20))}, measure=measure), sources=1)
+    numbers = {f"s{number}": 90 if number == 0 else 0 for number in range(20)}
+    city.give(*stand(*((id_, HERE) for id_ in numbers)), *(within(0, sensor=id_, flow=value) for id_, value in numbers.items()), close(0))
+    city.restart()
+    looked: list[str] = []
+    tick_of = folding.tick
+    monkeypatch.setattr(folding, "tick", lambda one, *rest: looked.append(one.owner.subject) or tick_of(one, *rest))
+    assert city.give(close(1)) == []
+    assert looked == ["s0/flow/mean.600s"]
+    city.derived.step(next(one.record for one in reversed(city.log) if isinstance(one.record, wire.Closed)))
+    assert looked == ["s0/flow/mean.600s"]
+
+
+@pytest.mark.parametrize("kind", [{"kind": "regional", "aggregate": "mean"}, {"kind": "background"}])
+@pytest.mark.parametrize(("length", "good"), [(1, False), (9, False), (10, True), (420, False), (600, True), (86_400, True), (172_800, False)])
+def test_windows_of_regions_fit_into_a_day(kind: dict[str, str], length: int, good: bool):  # noqa: FBT001 - a case
+    measure = {**kind, "level": "city", "length": length}
+    if good:
+        assert rule({"red": (way(2), way(1))}, measure=measure).measure.kind == kind["kind"]
+        return
+    with pytest.raises(ValidationError, match="a day must be a multiple of it: take PT10M"):
+        rule({"red": (way(2), way(1))}, measure=measure)

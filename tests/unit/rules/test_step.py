@@ -15,12 +15,14 @@ from schemas.rule import Direction, Rule
 from schemas.tiers import Tier
 from schemas.warning import Change, Clearing, Evidence, Warning, WarningState  # noqa: A004 - the field's own word
 from schemas.wire import from_micros
+from services.kit.producer import partition_of as kafkas
 from services.rules.domain.core import MOST_READINGS, series_key
 from services.rules.domain.episodes import identity
 from services.rules.domain.outcome import Reason
 from services.rules.domain.revision import Revision
 from services.rules.domain.state import grace
 from services.rules.domain.step import Partition
+from services.rules.domain.streets import partition_of
 from tests.unit.rules.histories import HERE, START, THERE, activation, at, changed, name, reading, rule, sensor, tick, way
 
 SIMPLE: dict[str, Any] = {"yellow": (way(80), way(70))}
@@ -502,3 +504,95 @@ def test_the_key_of_a_series_names_what_it_is_unless_an_instant_or_real():
     assert series_key("flow", "instant", 0, "replayed") == "flow@replayed"
     assert series_key("flow", "mean", 0, "real") == "flow/mean.0s"
     assert series_key("flow", "mean", 3600, "exercise") == "flow/mean.3600s@exercise"
+
+
+# Sensors that move between partitions, and what is adopted.
+
+
+def whole(partition: Partition) -> dict[int, bytes]:
+    """Return all pages of a partition."""
+    partition.begin_snapshot()
+    pages: dict[int, bytes] = {}
+    while taken := partition.take_pages(1 << 20):
+        pages |= dict(taken)
+    return pages
+
+
+PARTS = 24
+
+
+def part_of(street: str, *rules: Rule) -> Partition:
+    partition = Partition(source=partition_of(street, PARTS), sources=PARTS)
+    feed(partition, *(activation(one) for one in rules))
+    return partition
+
+
+def part_again(partition: Partition) -> Partition:
+    return Partition.restore(whole(partition), source=partition.source, sources=partition.sources)
+
+
+@pytest.mark.parametrize("street", [HERE, THERE, "", "1", "12", "123", "1234567"])
+def test_a_street_is_of_the_partition_to_which_its_records_go(street: str):
+    assert [partition_of(street, count) for count in (1, 2, 5, 24)] == [kafkas(street.encode(), count) for count in (1, 2, 5, 24)]
+
+
+def test_a_sensor_that_moves_to_another_partition_is_forgotten_but_for_its_version():
+    silent = rule({"yellow": (way(30), way(0))}, "r2", measure={"kind": "absence"}, unit="s")
+    agree = rule({"red": (way(1), way(0))}, "r3", measure={"kind": "agreement", "past": 80, "within": 60})
+    partition = part_of(HERE, rule(SIMPLE), silent, agree)
+    feed(partition, sensor(), tick(1, {"http@n1": 1}))
+    assert len(feed(partition, reading(2, flow=90))) == 2
+    ended = feed(partition, sensor(version=2, street=THERE))
+    assert sorted((one.rule, one.change.value, one.state.value) for one in ended) == [
+        ("r1", "sensor_moved", "cleared"),
+        ("r3", "sensor_moved", "cleared"),
+    ]
+    for one in (partition, part_again(partition)):
+        assert [told for second in range(2, 90) for told in feed(one, tick(second, {"http@n1": second}))] == []
+        assert outcome(one, sensor())[0] is Reason.OLD_VERSION
+        assert outcome(one, reading(90, flow=90))[0] is Reason.ELSEWHERE
+        gone = one.sensors["s1"]
+        assert (gone.version, len(gone.series), gone.silences, gone.places, one.places) == (2, 0, None, None, {})
+    assert feed(partition, sensor("s9", version=3, street=THERE), *(tick(second, {"http@n1": second}) for second in range(90, 190))) == []
+
+
+def test_what_a_sensor_read_before_it_came_is_judged_where_it_was_and_no_id_is_given_twice():
+    here, there = part_of(HERE, rule(SIMPLE)), part_of(THERE, rule(SIMPLE))
+    feed(here, sensor(), tick(9))
+    feed(there, tick(9))
+    (told,) = feed(here, reading(9, flow=90))
+    feed(here, tick(10))
+    feed(there, tick(10))
+    moved = sensor(version=2, street=THERE)
+    assert [one.id for one in feed(here, moved)] == [told.id]
+    assert feed(there, moved) == []
+    for one in (part_again(there), there):
+        assert outcome(one, reading(9, flow=90, street=THERE)) == (Reason.TOO_LATE, [])
+        (new,) = feed(one, reading(11, flow=90, street=THERE))
+        assert (new.id != told.id, new.rev) == (True, 1)
+    back = sensor(version=3)
+    feed(here, tick(12))
+    assert [one.change for one in feed(there, back)] == ["sensor_moved"]
+    assert feed(here, back, reading(9, flow=90)) == []
+    assert len(feed(here, reading(13, flow=90))) == 1
+
+
+def test_an_adopted_warning_waits_for_its_meaning_while_older_ones_are_replayed():
+    (told,) = feed(started(rule(SIMPLE, version=2)), reading(100, flow=90))
+    partition = Partition()
+    partition.adopt([told])
+    older = activation(rule({"yellow": (way(85), way(70))}))
+    feed(partition, sensor(), older, reading(20, flow=10), activation(rule(SIMPLE, version=2)))
+    (over,) = feed(partition, reading(110, flow=10))
+    assert (over.id, over.rev, over.change) == (told.id, 2, "recovered")
+
+
+def test_an_adopted_warning_that_no_tracker_takes_is_ended_a_day_later():
+    (told,) = feed(started(rule(SIMPLE)), reading(100, flow=90))
+    partition = Partition()
+    partition.adopt([told])
+    assert feed(partition, tick(200), tick(200 + 25 * HOUR)) == []
+    for one in (Partition.restore(whole(partition)), partition):
+        (over,) = feed(one, tick(200 + 26 * HOUR))
+        assert (over.id, over.rev, over.change, over.state) == (told.id, 2, "rule_changed", "cleared")
+        assert feed(one, tick(201 + 26 * HOUR)) == []

@@ -43,6 +43,7 @@ SENSORS = st.builds(
 TICKS = st.builds(Tick, time=TIMES, node=CODES, adapters=st.dictionaries(ADAPTERS, TIMES, max_size=3))
 SENSOR_RECORDS = st.builds(SensorRecord, sensor=SENSORS, path=st.lists(CODES, max_size=3).map(tuple), names=st.lists(NAMES, max_size=3).map(tuple))
 SPANS = st.timedeltas(timedelta(microseconds=1), timedelta(days=7))
+GRIDS = st.sampled_from([10, 300, 3600, 86_400]).map(lambda seconds: timedelta(seconds=seconds))
 HOURS = st.sampled_from(["00:00-24:00", "06:00-22:00", "22:00-06:00", "02:00-04:30"])
 CASES = st.builds(
     Case,
@@ -62,12 +63,12 @@ MEASURES = (
     COMBINABLE
     | st.builds(Exceedances, kind=st.just("exceedances"), over=LIMITS)
     | st.builds(Agreement, kind=st.just("agreement"), past=LIMITS, within=SPANS, place=st.sampled_from(["street", "attribute:building"]))
-    | st.builds(Regional, kind=st.just("regional"), level=st.sampled_from(Level), aggregate=st.sampled_from(Aggregate), length=SPANS)
+    | st.builds(Regional, kind=st.just("regional"), level=st.sampled_from(Level), aggregate=st.sampled_from(Aggregate), length=GRIDS)
     | st.builds(
         Background,
         kind=st.just("background"),
         level=st.sampled_from(Level),
-        length=SPANS,
+        length=GRIDS,
         cap=st.none() | FINITE,
         stations=st.frozensets(CODES, max_size=2),
     )

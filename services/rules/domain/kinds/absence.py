@@ -56,7 +56,9 @@ class Listening:
 
     def expect(self, silence: Silence) -> None:
         """Note when a sensor will be missed next, if it goes on being silent."""
-        scene: Scene = silence.tracker.scene
+        scene: Scene | None = silence.tracker.scene
+        if scene is None:
+            return
         limits = [tier.up.bound.constant for tier in scene.plan.tiers if tier.up.bound and not silence.tracker.mask >> tier.gravity & 1]
         limit = min((limit for limit in limits if limit is not None), default=None)
         if limit is None:
@@ -70,10 +72,10 @@ class Listening:
 
     def missed(self) -> Iterator[Silence]:
         """Yield those whose time has come by an entry that still holds."""
-        for protocol, dues in self._dues.items():
+        for protocol, dues in list(self._dues.items()):  # who is missed may be expected by a protocol that is new
             clock = self.clock(protocol)
             while dues and dues[0][0] <= clock.listened:
                 at, _, silence = heappop(dues)
-                if at == silence.expected:
+                if at == silence.expected and silence.sensor.adapter == protocol:
                     silence.expected = OPEN_END
                     yield silence

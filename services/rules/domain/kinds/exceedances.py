@@ -32,10 +32,29 @@ class Exceedances(Kind):
     def number(self, readings: Ring, at: int, birth: int) -> float | None:
         """Return the count up to a reading."""
         ends, values, bound, sign = readings.ends, readings.values, self._bound, self._sign
-        first = bisect_left(ends, max(day_of(self._zone, ends[at])[0], birth + 1))
+        day = max(day_of(self._zone, ends[at])[0], birth + 1)
+        if readings.base >= day:
+            return None
+        first = bisect_left(ends, day)
         if (limit := bound.constant) is not None:
             return float(sum(value * sign >= limit * sign for value in values[first : at + 1]))
         return float(sum(values[one] * sign >= bound.at(ends[one]) * sign for one in range(first, at + 1)))
+
+    def numbers(self, readings: Ring, places: range, birth: int) -> list[tuple[int, float]]:
+        """Return the counts: the first by looking back, the others of its day from the one before."""
+        found: list[tuple[int, float]] = []
+        following = 0
+        count: float | None = None
+        for at in places:
+            end = readings.ends[at]
+            if end >= following or count is None:
+                following = day_of(self._zone, end)[1]
+                count = self.number(readings, at, birth)
+            else:
+                count += readings.values[at] * self._sign >= self._bound.at(end) * self._sign
+            if count is not None:
+                found.append((end, count))
+        return found
 
     def next_grid(self, after: int) -> int:
         """Return the next midnight."""

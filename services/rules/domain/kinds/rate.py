@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from math import isfinite
 
 from schemas import measure
 from services.rules.domain.kinds.base import Kind
@@ -26,7 +27,7 @@ class Rate(Kind):
         end = readings.ends[at]
         first = bisect_left(readings.ends, max(end - self._over, birth + 1))
         span = end - readings.ends[first]
-        if first == at or span * 2 < self._over:
+        if first == at or span * 2 < self._over or readings.base > max(end - self._over, birth):
             return None
         rate: float = (readings.values[at] - readings.values[first]) / span * self._per
-        return rate
+        return rate if isfinite(rate) else None

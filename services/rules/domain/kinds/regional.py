@@ -22,12 +22,15 @@ from services.rules.domain.kinds.window import AGGREGATES
 from services.rules.domain.ladder import NEVER
 from services.rules.domain.plan import micros
 from services.rules.domain.revision import Forward
-from services.rules.domain.state import HOUR_GRACE, Sensor, Series, grace
+from services.rules.domain.state import HOUR_GRACE, Sensor, Series, Tracker, grace
 
 Measure = Regional | Background
 
 BEHIND = 2
 """How many windows before the first tick are not made up for."""
+
+MOST_SITES = 500
+"""In one record."""
 
 
 def region_of(measure: Measure, sensor: Sensor) -> tuple[str, dict[str, str]]:
@@ -49,9 +52,14 @@ def is_counted(rule: Rule, sensor: Sensor) -> bool:
     return concerns(rule.applies, sensor)
 
 
+def includes(rule: Rule, sensor: Sensor) -> bool:
+    """Say whether a rule, of any kind, has to do with a sensor."""
+    return is_site(rule, sensor) or is_counted(rule, sensor)
+
+
 def covers(rule: Rule, series: Series) -> bool:
     """Say whether a rule needs a series at all."""
-    return watches(rule.applies, series) and (is_site(rule, series.sensor) or is_counted(rule, series.sensor))
+    return watches(rule.applies, series) and includes(rule, series.sensor)
 
 
 def grace_of(applies: Applies) -> int:
@@ -79,6 +87,8 @@ class Sources:
         self.state: dict[str, Source] = {}
         self.series: dict[str, dict[tuple[str, str], Series]] = {}
         """By rule: the series it needs, by sensor and key. Put together anew as series are met."""
+        self._same: dict[object, tuple[tuple[str, int], ...]] = {}
+        """What series are counted by, kept once for all."""
 
     def known(self, ruled: Ruled) -> Source:
         """Return a rule's state."""
@@ -92,7 +102,17 @@ class Sources:
         """Count a series in."""
         self.known(ruled)
         self.series.setdefault(ruled.rule.id, {})[series.sensor.id, series.key] = series
-        series.counted = True
+        if (ruled.rule.id, ruled.meaning) not in series.counted:
+            self._count(series, ruled, (ruled.rule.id, ruled.meaning))
+
+    def _count(self, series: Series, ruled: Ruled, *more: tuple[str, int]) -> None:
+        counted = (*(one for one in series.counted if one[0] != ruled.rule.id), *more)
+        series.counted = self._same.setdefault(counted, counted)
+
+    def forget(self, rule: str) -> None:
+        """Forget a rule that is of another kind now."""
+        self.state.pop(rule, None)
+        self.series.pop(rule, None)
 
     def changed(self, ruled: Ruled, end: int) -> None:
         """Note that a reading of this end has come late or was corrected."""
@@ -101,15 +121,33 @@ class Sources:
         if end <= source.closed:
             source.again.add(grid_after(ruled.rule.timezone, length, end - 1))
 
-    def leave(self, ruled: Ruled, sensor: Sensor) -> Iterator[Forward]:
+    def leave(self, ruled: Ruled, sensor: Sensor, now: int, source: int) -> Iterator[Forward]:
         """Count a sensor out; its region is told when it was compared with the background."""
-        mine = self.series.get(ruled.rule.id, {})
-        gone = [key for key in mine if key[0] == sensor.id]
-        for key in gone:
-            mine.pop(key).counted = False
-        if gone and is_site(ruled.rule, sensor):
-            region = region_of(_measure(ruled), sensor)[0]
-            yield Forward(wire.Left(ruled.rule.id, region, sensor.id), region=region)
+        mine = self._mine(ruled, sensor)
+        for key in mine:
+            self._count(self.series[ruled.rule.id].pop(key), ruled)
+        if mine and is_site(ruled.rule, sensor):
+            yield self._left(ruled, sensor, now, source)
+
+    def change(self, ruled: Ruled, old: Sensor, new: Sensor, now: int, source: int) -> Iterator[Forward]:
+        """Tell a region of a sensor that goes on being counted, but is no longer compared with this region's background."""
+        if not is_site(ruled.rule, old) or not self._mine(ruled, old):
+            return
+        measure = _measure(ruled)
+        if not is_site(ruled.rule, new) or region_of(measure, old)[0] != region_of(measure, new)[0]:
+            yield self._left(ruled, old, now, source)
+
+    def _mine(self, ruled: Ruled, sensor: Sensor) -> list[tuple[str, str]]:
+        state = self.state.get(ruled.rule.id)
+        if state is None or state.meaning != ruled.meaning:
+            return []
+        series = self.series.get(ruled.rule.id, {})
+        return [(sensor.id, one.key) for one in sensor.series.values() if (sensor.id, one.key) in series]
+
+    @staticmethod
+    def _left(ruled: Ruled, sensor: Sensor, now: int, source: int) -> Forward:
+        region = region_of(_measure(ruled), sensor)[0]
+        return Forward(wire.Left(ruled.rule.id, region, sensor.id, source, now), region=region)
 
     def tick(self, rules: Iterable[Ruled], now: int, source: int, sources: int) -> Iterator[Forward]:
         """Send what a tick closes, and again what has changed."""
@@ -120,18 +158,21 @@ class Sources:
                 state.closed = grid_after(rule.timezone, length, horizon - BEHIND * length)
             ends = sorted(state.again)
             state.again.clear()
+            told = state.closed
             end = grid_after(rule.timezone, length, state.closed)
             while end <= horizon:
                 ends.append(end)
                 state.closed = end
                 end = grid_after(rule.timezone, length, end)
+            sent = False
             for one in ends:
-                for partial in self._partials(ruled, measure, one, source):
+                for partial in self._partials(ruled, measure, one, source, now):
+                    sent = True
                     yield Forward(partial, region=partial.region)
-            if ends:
+            if sent or state.closed > told:
                 yield Forward(wire.Closed(source, sources, rule.id, ruled.meaning, state.closed))
 
-    def _partials(self, ruled: Ruled, measure: Measure, end: int, source: int) -> Iterator[wire.Partial]:
+    def _partials(self, ruled: Ruled, measure: Measure, end: int, source: int, now: int) -> Iterator[wire.Partial]:
         aggregate = AGGREGATES[measure.aggregate if isinstance(measure, Regional) and measure.aggregate is not Aggregate.COUNT else Aggregate.MEAN]
         rule, begin = ruled.rule, end - micros(measure.length)
         found: dict[tuple[str, str], list[tuple[Series, float]]] = {}
@@ -145,7 +186,10 @@ class Sources:
             low, high = (min(numbers), max(numbers)) if numbers else (0.0, 0.0)
             sites = tuple(_site(series.sensor, number) for series, number in members if is_site(rule, series.sensor))
             of = (code, region_of(measure, first)[1], first.domain, first.department)
-            yield wire.Partial(source, rule.id, ruled.meaning, *of, origin, end, len(numbers), fsum(numbers), low, high, sites)
+            total, parts = fsum(numbers), max(1, -(-len(sites) // MOST_SITES))
+            for part in range(parts):
+                some = sites[part * MOST_SITES : (part + 1) * MOST_SITES]
+                yield wire.Partial(source, rule.id, ruled.meaning, *of, origin, end, len(numbers), total, low, high, some, now, part, parts)
 
 
 def _site(sensor: Sensor, mean: float) -> wire.Site:
@@ -170,10 +214,12 @@ class Region:
     domain: str
     department: str
     page: int
-    windows: dict[int, dict[int, wire.Partial]] = field(default_factory=dict)
-    """By end and source."""
+    windows: dict[int, dict[int, dict[int, wire.Partial]]] = field(default_factory=dict)
+    """By end and source: the parts of the newest sequence."""
     judged: int = NEVER
     """End of the newest window that was judged."""
+    waiting: dict[str, Tracker] = field(default_factory=dict)
+    """By subject: trackers for which passing time may decide something. Not written down."""
 
     @property
     def key(self) -> str:
@@ -182,7 +228,8 @@ class Region:
 
     def number(self, measure: Measure, end: int) -> float | None:
         """Return the region's number of a window; None with too few sensors."""
-        partials = [partial for _, partial in sorted(self.windows.get(end, {}).items()) if partial.count]
+        firsts = [next(iter(parts.values())) for _, parts in sorted(self.windows.get(end, {}).items())]
+        partials = [partial for partial in firsts if partial.count]
         count = sum(partial.count for partial in partials)
         if count < measure.at_least:
             return None
@@ -198,16 +245,40 @@ class Region:
             case Aggregate.COUNT:
                 return float(count)
 
-    def leave(self, sensor: str) -> None:
-        """Forget a sensor that is no longer compared."""
-        for sources in self.windows.values():
-            for source, partial in sources.items():
-                if any(site.sensor == sensor for site in partial.sites):
-                    sources[source] = msgspec.structs.replace(partial, sites=tuple(site for site in partial.sites if site.sensor != sensor))
+    def put(self, record: wire.Partial) -> bool:
+        """Keep a partial; false when it is a repetition, or an older one than is known."""
+        sources = self.windows.setdefault(record.end, {})
+        parts = sources.get(record.source, {})
+        newest = max((part.sequence for part in parts.values()), default=NEVER)
+        if record.sequence < newest or (record.sequence == newest and record.part in parts):
+            return False
+        if record.sequence > newest:
+            parts = sources[record.source] = {}
+        parts[record.part] = record
+        return True
 
-    def sites(self, end: int) -> dict[str, wire.Site]:
+    def whole(self, record: wire.Partial) -> bool:
+        """Say whether all parts are here of what a source told of a window."""
+        return len(self.windows[record.end][record.source]) >= record.parts
+
+    def leave(self, record: wire.Left) -> None:
+        """Forget a sensor that is no longer compared, as far as its source had told of it before."""
+        for sources in self.windows.values():
+            parts = sources.get(record.source, {})
+            for part, partial in parts.items():
+                if partial.sequence <= record.sequence and any(site.sensor == record.sensor for site in partial.sites):
+                    parts[part] = msgspec.structs.replace(partial, sites=tuple(site for site in partial.sites if site.sensor != record.sensor))
+
+    def sites(self, end: int) -> Iterable[tuple[wire.Site, wire.Partial]]:
         """Return the sensors to be compared with the background in a window; one that moved between partitions counts where it is last named."""
-        return {site.sensor: site for _, partial in sorted(self.windows.get(end, {}).items()) for site in partial.sites}
+        found: dict[str, tuple[wire.Site, wire.Partial]] = {}
+        for _, parts in sorted(self.windows.get(end, {}).items()):
+            for _, partial in sorted(parts.items()):
+                for site in partial.sites:
+                    known = found.get(site.sensor)
+                    if known is None or known[1].sequence <= partial.sequence:
+                        found[site.sensor] = site, partial
+        return found.values()
 
 
 @dataclass(slots=True)
@@ -250,15 +321,14 @@ class Regions:
         closing.ends[record.source] = max(closing.ends.get(record.source, NEVER), record.end)
         return True
 
-    def take_partial(self, record: wire.Partial, page: Callable[[str], int]) -> Region | None:
-        """Keep a partial; returns its region, None when it is of an older meaning."""
+    def of_partial(self, record: wire.Partial, page: Callable[[str], int]) -> Region | None:
+        """Return a partial's region, made anew for a new meaning; None when the partial is of an older one."""
         key = (record.rule, record.region, record.origin)
         region = self.known.get(key)
         if region is not None and region.meaning > record.meaning:
             return None
         if region is None or region.meaning < record.meaning:
             region = self.known[key] = Region(*key, record.meaning, record.name, record.domain, record.department, page("\n".join(key)))
-        region.windows.setdefault(record.end, {})[record.source] = record
         return region
 
     def of(self, rule: str, meaning: int) -> list[Region]:
