@@ -119,6 +119,9 @@ def rules(draw: st.DrawFn) -> Rule:
         for tier, up in zip(tiers, ups, strict=True)
     }
     measure = draw(MEASURES)
+    also = draw(st.dictionaries(CODES, ALSO, max_size=2)) if isinstance(measure, Value | Rate | Window) else {}
+    statistic = draw(st.sampled_from(Statistic))
+    periods = st.timedeltas(timedelta(0), timedelta(days=31))
     return Rule(
         id=draw(CODES),
         version=draw(st.integers(1, 1000)),
@@ -131,11 +134,11 @@ def rules(draw: st.DrawFn) -> Rule:
             regions=draw(st.none() | st.frozensets(CODES, max_size=3)),
             department=draw(st.none() | CODES),
             tags=draw(st.frozensets(CODES, max_size=3)),
-            statistic=draw(st.sampled_from(Statistic)),
-            period=draw(st.none() | st.timedeltas(timedelta(0), timedelta(days=31))),
+            statistic=statistic,
+            period=draw(periods if also and statistic is not Statistic.INSTANT else st.none() | periods),
         ),
         measure=measure,
-        also=draw(st.dictionaries(CODES, ALSO, max_size=2)) if isinstance(measure, Value | Rate | Window) else {},
+        also=also,
         fresh=draw(st.none() | SPANS),
         flapping=draw(st.none() | st.builds(Flapping, begins=st.integers(2, 100), within=SPANS, hold=SPANS)),
         direction=direction,
