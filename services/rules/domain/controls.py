@@ -14,6 +14,7 @@ from schemas.warning import Change
 from services.rules.domain import tracker as folding
 from services.rules.domain.core import page_of
 from services.rules.domain.districts import Districts
+from services.rules.domain.episodes import OPEN_END
 from services.rules.domain.index import Ruled
 from services.rules.domain.kinds import regional
 from services.rules.domain.ladder import NEVER
@@ -216,6 +217,8 @@ class Controls(Meetings, Silences, Districts):
                 outputs += self._end(one, change)
                 series.trackers.pop(rule, None)
             series.generation = -1
+            if change is Change.SENSOR_MOVED:
+                series.cut(OPEN_END)  # what it read elsewhere counts in no place and no region
         outputs += self._drop_silences(sensor, change, lambda silence: which(silence.tracker.rule))
         for ruled in self._index.regional:
             if which(ruled.rule.id):

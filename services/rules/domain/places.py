@@ -74,9 +74,8 @@ class Places(Core):
         if place is None:
             return []
         self.pages.touch(place.page)
-        member = place.members.pop(sensor.id, None)
-        if member is not None:
-            place.births[sensor.id] = member.newest  # should it stand there again, what it read before does not count
+        place.members.pop(sensor.id, None)
+        place.births.pop(sensor.id, None)
         if place.tracker is None:
             return []
         if any(member.newest > NEVER for member in place.members.values()) or self._others_stand(place, sensor):
