@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
@@ -150,6 +151,12 @@ class Flapping(Frozen):
 FRESH = timedelta(minutes=10)
 
 
+@cache
+def _zones() -> set[str]:
+    """Return the known time zones; looked up once, for it reads a folder of files."""
+    return available_timezones()
+
+
 class Rule(Frozen):
     """A rule: whom it watches, what it measures, and four tiers at most."""
 
@@ -182,7 +189,7 @@ class Rule(Frozen):
     @field_validator("timezone")
     @classmethod
     def _zone_is_known(cls, timezone: str) -> str:
-        if timezone not in available_timezones():
+        if timezone not in _zones():
             raise ValueError(f"{timezone!r} is no IANA time zone, such as Asia/Shanghai")
         return timezone
 
