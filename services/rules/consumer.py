@@ -155,7 +155,7 @@ class RulesWorker:
                 if mine is None or self._mine is not owned:
                     raise Fenced(f"records of {tp.topic}/{tp.partition} arrived, which is not ours")
                 self._step(mine, records[at : at + BREATH], self._effects)
-            if mine is not None and mine.partition.now:
+            if mine is not None and mine.partition.now and not mine.partition.derived:  # a window's end says nothing of how old the news are
                 reached[tp] = wire.from_micros(mine.partition.now)
         return reached
 
