@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache
@@ -126,6 +126,16 @@ class Applies(Frozen):
     statistic: Statistic = Statistic.INSTANT
     period: timedelta | None = Field(default=None, ge=timedelta(0), le=timedelta(days=31))
     """Of the series, from start to end; left out, all that the statistic has."""
+
+    def concerns(self, sensor: str, domain: str, department: str, path: Collection[str], tags: frozenset[str]) -> bool:
+        """Say whether a sensor is among those that are watched, whatever it measures; `path` are the codes from its street up to the city."""
+        return (
+            self.domain in (None, domain)
+            and (self.sensors is None or sensor in self.sensors)
+            and self.department in (None, department)
+            and (self.regions is None or not self.regions.isdisjoint(path))
+            and self.tags <= tags
+        )
 
 
 class Also(Frozen):

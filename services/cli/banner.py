@@ -14,6 +14,7 @@ from schemas.regions import RegionTree
 from schemas.rule import Applies, Rule
 from schemas.sensor import Sensor
 from schemas.tiers import TIERS
+from services.cli.rule_check import watches
 
 KAFKA_CAP_GB = 20
 """The sum of what the topics may keep (`retention.bytes` of schemas/topics)."""
@@ -74,15 +75,7 @@ def sample_of(sensors: Sequence[Sensor], rules: Sequence[Rule], regions: RegionT
 
 def concerns(applies: Applies, sensor: Sensor, regions: RegionTree) -> bool:
     """Say whether a rule watches what a sensor says of a moment."""
-    return (
-        applies.statistic is Statistic.INSTANT
-        and applies.metric in sensor.metrics
-        and applies.domain in {None, sensor.domain}
-        and applies.department in {None, sensor.department}
-        and (applies.sensors is None or sensor.id in applies.sensors)
-        and (applies.regions is None or not applies.regions.isdisjoint(regions.path(sensor.street)))
-        and applies.tags <= sensor.tags
-    )
+    return applies.statistic is Statistic.INSTANT and watches(applies, sensor, regions)
 
 
 def limits_at_once(rule: Rule) -> list[float]:

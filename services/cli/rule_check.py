@@ -13,7 +13,7 @@ from schemas.limit import Limits
 from schemas.measure import Absence, Agreement, Background, Regional, Window
 from schemas.observation import Statistic
 from schemas.regions import RegionTree
-from schemas.rule import FRESH, All, Compare, Direction, Rule, Way
+from schemas.rule import FRESH, All, Applies, Compare, Direction, Rule, Way
 from schemas.sensor import Sensor
 from schemas.tiers import TIERS, Tier
 from services.cli.findings import Grade
@@ -104,7 +104,7 @@ def _notes(document: Document[Rule], beside: Surroundings) -> list[Noted]:
     _check_dwells(rule, notes)
     if beside.regions is not None:
         _check_words(rule, beside, beside.regions, notes)
-        _check_ranges(rule, [sensor for sensor in beside.sensors if watches(rule, sensor, beside.regions)], notes)
+        _check_ranges(rule, [sensor for sensor in beside.sensors if watches(rule.applies, sensor, beside.regions)], notes)
     return notes.noted
 
 
@@ -238,17 +238,10 @@ def _missing(notes: _Notes, keys: Keys, what: str, given: Iterable[str], known: 
         notes.warn(keys, f"the city has no {what} `{name}`", mend, Grade.BAD if close else Grade.WARN)
 
 
-def watches(rule: Rule, sensor: Sensor, regions: RegionTree) -> bool:
-    """Say whether a rule watches a sensor."""
-    applies = rule.applies
-    return (
-        applies.metric in sensor.metrics
-        and applies.domain in {None, sensor.domain}
-        and applies.department in {None, sensor.department}
-        and (applies.sensors is None or sensor.id in applies.sensors)
-        and (applies.regions is None or any(regions.covers(region, sensor.street) for region in applies.regions))
-        and applies.tags <= sensor.tags
-    )
+def watches(applies: Applies, sensor: Sensor, regions: RegionTree) -> bool:
+    """Say whether a rule watches a sensor and what it measures."""
+    path = regions.path(sensor.street) if sensor.street in regions else ()
+    return applies.metric in sensor.metrics and applies.concerns(sensor.id, sensor.domain, sensor.department, path, sensor.tags)
 
 
 def _check_ranges(rule: Rule, watched: Sequence[Sensor], notes: _Notes) -> None:

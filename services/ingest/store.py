@@ -9,11 +9,12 @@ from datetime import datetime
 from schemas import wire
 from schemas.control import RuleActivation, SensorRecord
 from schemas.envelope import EventType, to_headers
+from schemas.partitioner import partition_of
 from schemas.regions import RegionTree
 from schemas.sensor import Sensor
 from services.kit import database, epochs, logs, outbox
 from services.kit.clock import Clock
-from services.kit.producer import Outgoing, partition_of
+from services.kit.producer import Outgoing
 from services.kit.topics import OBSERVATIONS, SENSORS
 
 _log = logs.get(__name__)

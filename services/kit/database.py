@@ -29,6 +29,7 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
 )
 """Errors after which the same transaction may succeed. `InterfaceError` and `InternalClientError` are what asyncpg says of a connection that was
 just cut."""

@@ -35,9 +35,16 @@ COUNT_S = 5.0
 """How often the rows that wait are counted."""
 STOPPED_S = 25
 """A relay that does nothing for so long, longer than Kafka may take, was stopped (SIGSTOP, a frozen machine): the server ends its turn."""
+LONGEST_S = 40
+"""So does it with a turn that takes so long: see `services.kit.partitions`."""
 
 _TAKE_TURN = f"""
-with armed as (select set_config('idle_in_transaction_session_timeout', '{STOPPED_S}s', true), set_config('synchronous_commit', 'off', true))
+with armed as (
+    select
+        set_config('idle_in_transaction_session_timeout', '{STOPPED_S}s', true),
+        set_config('transaction_timeout', '{LONGEST_S}s', true),
+        set_config('synchronous_commit', 'off', true)
+)
 select pg_try_advisory_xact_lock(hashtext($1)) from armed
 """  # noqa: S608 - a constant of ours
 

@@ -10,14 +10,13 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerClosed, RecordTooLargeError
-from aiokafka.partitioner import murmur2
 from prometheus_client import CollectorRegistry, Counter
 
+from schemas.partitioner import partition_of
 from services.kit import logs
 from services.kit.errors import Overloaded, RecordTooLarge, Unavailable
 
@@ -76,12 +75,6 @@ class _Chunk:
         self.records.clear()
         if not self.done.done():
             self.done.set_exception(error)
-
-
-@lru_cache(1 << 16)
-def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition of a key, as Kafka's own default partitioner does; remembered, as the hash takes 5 µs and keys come again."""
-    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 class Producer:

@@ -15,12 +15,13 @@ from pydantic import ValidationError
 from schemas import wire
 from schemas.control import RuleActivation
 from schemas.envelope import EventType, to_headers
+from schemas.partitioner import partition_of
 from schemas.rule import Rule
 from schemas.warning import Warning, WarningState  # noqa: A004 - the field's own word
 from services.kit import database, epochs, logs, outbox, partitions, topics
 from services.kit.clock import Clock
 from services.kit.errors import RecordTooLarge
-from services.kit.producer import Outgoing, partition_of
+from services.kit.producer import Outgoing
 from services.kit.topics import DERIVED, OBSERVATIONS, RULES, WARNINGS
 from services.rules.domain.revision import Forward, Revision
 from services.rules.domain.state import VERSION

@@ -15,9 +15,10 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas import wire
+from schemas.partitioner import partition_of
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.kit import migrations, topics
-from services.kit.producer import Outgoing, Producer, partition_of
+from services.kit.producer import Outgoing, Producer
 from services.kit.topics import OBSERVATIONS, WARNINGS
 from tests.integration.parts import Servers, delete_topics, eventually
 from tests.unit.gateway.city import CITY, DISTRICT, STREET, TREE, name

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from schemas import wire
 from schemas.control import RuleActivation
 from schemas.measure import Background, Regional
+from schemas.partitioner import partition_of
 from schemas.warning import Change
 from services.rules.domain import tracker as folding
 from services.rules.domain.core import page_of
@@ -25,7 +26,6 @@ from services.rules.domain.places import freeze_place
 from services.rules.domain.revision import Output
 from services.rules.domain.silences import Silences
 from services.rules.domain.state import Sensor, Silence
-from services.rules.domain.streets import partition_of
 
 
 class _SensorFacts(msgspec.Struct):
@@ -98,7 +98,7 @@ class Controls(Meetings, Silences, Districts):
         return Reason.APPLIED, outputs
 
     def _is_here(self, street: str) -> bool:
-        return partition_of(street, self.sources) == self.source
+        return partition_of(street.encode(), self.sources) == self.source
 
     def _is_away(self, record: wire.Sensor, known: Sensor | None) -> bool:
         """Say whether a sensor has moved to a street of another partition: that of its old street is told too."""

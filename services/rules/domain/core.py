@@ -119,6 +119,14 @@ class Core:
             failed.setdefault("", repr(error))
             self._index_anew()
 
+    def _give_over(self, one: Tracker, error: Exception) -> None:
+        """Judge no more by a tracker that has failed."""
+        owner = one.owner
+        self._set_aside(one.rule, owner.subject, error)
+        if isinstance(owner, Series):
+            owner.generation = -1
+        one.owner = one.scene = None
+
     def _index_anew(self) -> None:
         self._index = Index(ruled for name, ruled in self._rules.items() if "" not in self.aside.get(name, ()))
         self._generation += 1
@@ -165,7 +173,7 @@ class Core:
         owner, life = one.owner, one.life
         if owner is None:
             return []
-        self.pages.touch(owner.page if isinstance(owner, Place) else owner.sensor.page)
+        self.pages.touch(owner.page)
         outputs: list[Output] = []
         if life is not None:
             news = close(life, change, self.now if isinstance(owner, Silence) else max(self.now, owner.newest))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf, isfinite
 from typing import Any
 
 import msgspec
@@ -95,7 +96,7 @@ class Districts(Core):
         for _, one in sorted(region.waiting.items()):
             if one.owner is None or one.meaning != ruled.meaning:
                 continue
-            self.pages.touch(one.owner.page if isinstance(one.owner, Place) else one.owner.sensor.page)
+            self.pages.touch(one.owner.page)
             assert one.samples is not None  # noqa: S101 - made with them
             news = folding.tick(one, one.samples, one.scene.plan, self._region_moment(one, ruled))
             if news:
@@ -134,7 +135,7 @@ class Districts(Core):
         for end in ends:
             number = region.number(measure, end)
             for one, sample in self._region_samples(region, ruled, end, number, outputs):
-                self.pages.touch(one.owner.page if isinstance(one.owner, Place) else one.owner.sensor.page)
+                self.pages.touch(one.owner.page)
                 assert one.samples is not None  # noqa: S101 - made with them
                 if sample is None:
                     one.samples.remove(end)
@@ -176,7 +177,8 @@ class Districts(Core):
         for site, partial in region.sites(end):
             one = self._site_tracker(site, partial, region, ruled, outputs)
             if one is not None:
-                yield one, None if background is None else (site.mean - background, background)
+                difference = inf if background is None else site.mean - background
+                yield one, (difference, background) if isfinite(difference) else None
 
     def _region_tracker(self, region: Region, ruled: Ruled, measure: Regional) -> Tracker:
         length_s = micros(measure.length) // 1_000_000

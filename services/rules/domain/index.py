@@ -108,13 +108,7 @@ class Index:
 
 def concerns(applies: Applies, sensor: Sensor) -> bool:
     """Say whether a rule watches a sensor."""
-    return (
-        applies.domain in (None, sensor.domain)
-        and (applies.sensors is None or sensor.id in applies.sensors)
-        and applies.department in (None, sensor.department)
-        and (applies.regions is None or not applies.regions.isdisjoint(sensor.path))
-        and applies.tags <= sensor.tags
-    )
+    return applies.concerns(sensor.id, sensor.domain, sensor.department, sensor.path, sensor.tags)
 
 
 def watches(applies: Applies, series: Series) -> bool:

@@ -181,6 +181,11 @@ class Series(Ring):
         """By rule: times in ids that a tracker gave which was dropped."""
 
     @property
+    def page(self) -> int:
+        """The page on which it is written: its sensor's."""
+        return self.sensor.page
+
+    @property
     def key(self) -> str:
         """Its key among the sensor's."""
         return self.shape.key
@@ -329,6 +334,11 @@ class Silence:
 
     statistic = "instant"
     period_s = 0
+
+    @property
+    def page(self) -> int:
+        """The page on which it is written: its sensor's."""
+        return self.sensor.page
 
     @property
     def subject(self) -> str:

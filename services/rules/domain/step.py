@@ -200,8 +200,7 @@ class Partition(Controls):
                     found += self._tell(one, news, record)
                 self._schedule(one)
             except Exception as error:  # noqa: BLE001 - whatever it is: one rule that fails stops no other
-                self._set_aside(one.rule, one.owner.subject, error)
-                one.owner = one.scene = None
+                self._give_over(one, error)
                 series.generation = -1
         rest(series)
         return found
@@ -237,9 +236,7 @@ class Partition(Controls):
             try:
                 found += self._judge_one(one, changed, record)
             except Exception as error:  # noqa: BLE001 - see `_reading`
-                self._set_aside(one.rule, one.owner.subject, error)
-                one.owner.generation = -1
-                one.owner = one.scene = None
+                self._give_over(one, error)
         return found
 
     def _judge_one(self, one: Tracker, changed: Sequence[Series], record: wire.Observation) -> list[Output]:
@@ -279,8 +276,7 @@ class Partition(Controls):
                 try:
                     outputs += self._decide(one)
                 except Exception as error:  # noqa: BLE001 - see `_reading`
-                    self._set_aside(one.rule, one.owner.subject, error)
-                    one.owner = one.scene = None
+                    self._give_over(one, error)
         return Reason.TICK, outputs
 
     def _decide(self, one: Tracker) -> list[Output]:
@@ -289,7 +285,7 @@ class Partition(Controls):
             return []
         scene: Scene = one.scene
         owner = one.owner
-        self.pages.touch(owner.page if isinstance(owner, Place) else owner.sensor.page)
+        self.pages.touch(owner.page)
         moment = self._moment(one)
         news: list[News] = []
         if scene.kind is not None and scene.kind.gridded:

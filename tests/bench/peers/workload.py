@@ -15,10 +15,10 @@ import yaml
 from schemas import wire
 from schemas.base import Domain, Name
 from schemas.control import RuleActivation, SensorRecord
+from schemas.partitioner import partition_of
 from schemas.rule import Applies, Direction, Rule, Step, Way
 from schemas.sensor import Metric, Sensor
 from schemas.tiers import TIERS
-from services.kit.producer import partition_of
 
 CITY, DISTRICT = "620100", "620102"
 STREETS = tuple(f"{DISTRICT}{at:03d}" for at in range(50))

@@ -19,11 +19,11 @@ from websockets.typing import Origin
 
 from schemas.control import SensorRecord
 from schemas.live import Snapshot
+from schemas.partitioner import partition_of
 from services.cli import folder
 from services.cli.banner import concerns, limits_at_once
 from services.kit import city, topics
 from services.kit.clock import SystemClock
-from services.kit.producer import partition_of
 from services.kit.topics import OBSERVATIONS
 from tests.integration.deploy.compose import ROOMS
 from tests.integration.deploy.stack import BROKERS, Stack

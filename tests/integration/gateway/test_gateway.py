@@ -22,6 +22,7 @@ from websockets.exceptions import InvalidStatus
 from schemas import wire
 from schemas.health import Heartbeat
 from schemas.live import LiveValue
+from schemas.partitioner import partition_of
 from schemas.tiers import Tier
 from schemas.warning import Warning, WarningState  # noqa: A004 - the field's own word
 from services.alerts.domain.routing import route
@@ -31,7 +32,7 @@ from services.gateway.http import SECURITY_HEADERS
 from services.history.store import Logged
 from services.history.store import Store as History
 from services.kit import database as kit_database
-from services.kit.producer import Outgoing, Producer, partition_of
+from services.kit.producer import Outgoing, Producer
 from services.kit.topics import HEALTH, OBSERVATIONS, SENSORS, WARNINGS
 from tests.integration.gateway.session import closed_with, connected, hello, live_url, session
 from tests.integration.parts import Servers, Service, eventually

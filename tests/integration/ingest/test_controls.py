@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas import wire
 from schemas.control import RuleActivation, SensorRecord
+from schemas.partitioner import partition_of
 from schemas.sensor import Sensor
 from services.ingest.controls import LEASE, Ticker
 from services.ingest.domain.accept import Sender, TimeLimits
@@ -28,7 +29,7 @@ from services.kit import city as city_folder
 from services.kit import topics
 from services.kit.clock import SystemClock
 from services.kit.health import Health
-from services.kit.producer import Outgoing, Producer, partition_of
+from services.kit.producer import Outgoing, Producer
 from services.kit.topics import OBSERVATIONS, RULES, SENSORS
 from tests.integration.conftest import quiet
 from tests.integration.ingest.conftest import KEYS, STREET, Department, has, observation

@@ -16,10 +16,10 @@ import pytest
 
 from schemas import wire
 from schemas.envelope import EventType, attributes
+from schemas.partitioner import partition_of
 from schemas.rejected import KEPT_BYTES
 from schemas.report import Report
 from services.ingest.domain.cloudevents import BATCHED, STRUCTURED
-from services.kit.producer import partition_of
 from services.kit.topics import OBSERVATIONS, REJECTED, REPORTS
 from tests.integration.ingest.conftest import KEYS, STREET, Department, has, now, observation, observations, rejected
 from tests.integration.parts import Servers, Service, Tape, eventually

@@ -130,6 +130,23 @@ async def test_an_owner_that_was_stopped_in_the_middle_of_a_commit_is_not_waited
     assert await offsets(pool) == {A: 0}
 
 
+async def test_nor_is_one_that_was_stopped_between_preparing_a_statement_and_executing_it(pool: asyncpg.Pool):
+    """The server does not count it as idle then."""
+    old = await claim(pool, A)
+    connection = await pool.acquire()
+    await connection.execute("begin")
+    await partitions.advance(connection, ROOM, old, {A: 7})
+    await connection.prepare("select 'not executed yet'")
+    begun = asyncio.create_task(claim(pool, A))
+    await asyncio.sleep(partitions.STOPPED_S + 2)
+    assert not begun.done()
+    await asyncio.wait_for(begun, partitions.LONGEST_S + 5)
+    with pytest.raises(TRANSIENT):
+        await connection.execute("commit")
+    await pool.release(connection)
+    assert await offsets(pool) == {A: 0}
+
+
 async def test_holding_a_partition_fails_once_another_has_it(pool: asyncpg.Pool):
     old = await claim(pool, A, B)
     new = await claim(pool, A)

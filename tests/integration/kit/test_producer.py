@@ -9,9 +9,10 @@ from collections import defaultdict
 import pytest
 from prometheus_client import CollectorRegistry
 
+from schemas.partitioner import partition_of
 from services.kit import producer as kit_producer
 from services.kit.errors import Overloaded, RecordTooLarge, Unavailable
-from services.kit.producer import BATCH_BYTES, LANE_BYTES, Outgoing, Producer, partition_of
+from services.kit.producer import BATCH_BYTES, LANE_BYTES, Outgoing, Producer
 from tests.integration.parts import Server, Servers, Tape, make_topic
 
 PARTITIONS = 4

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import wire
-from services.kit.producer import partition_of
+from schemas.partitioner import partition_of
 from services.rules.domain.revision import Revision
 from services.rules.domain.step import Partition
 from tests.bench import rules

@@ -16,6 +16,7 @@ from schemas.observation import Statistic
 from schemas.regions import Level, Region, RegionTree
 from schemas.rule import MAIN, Rule
 from schemas.sensor import Sensor
+from services.cli.rule_check import watches
 from services.kit import city as kit
 
 CITIES = Path(__file__).parents[3] / "cities"
@@ -127,18 +128,6 @@ def test_a_rule_stands_in_the_file_of_its_name(path):
     assert Rule.model_validate(read(path)).id == path.stem
 
 
-def covers(rule, sensor, tree):
-    applies = rule.applies
-    return (
-        applies.metric in sensor.metrics
-        and applies.domain in {None, sensor.domain}
-        and applies.department in {None, sensor.department}
-        and (applies.sensors is None or sensor.id in applies.sensors)
-        and (applies.regions is None or any(tree.covers(region, sensor.street) for region in applies.regions))
-        and applies.tags <= sensor.tags
-    )
-
-
 def unit(rule, metric):
     """Return the unit that a rule's measure has of a metric."""
     match rule.measure:
@@ -173,7 +162,7 @@ def own_limits(rule):
 def test_every_rule_watches_something_in_its_own_unit_and_within_what_can_be_measured(regions, sensors, rules):
     tree = RegionTree(regions)
     for rule in rules:
-        watched = [sensor for sensor in sensors if covers(rule, sensor, tree)]
+        watched = [sensor for sensor in sensors if watches(rule.applies, sensor, tree)]
         assert watched, rule.id
         for metric in (sensor.metrics[rule.applies.metric] for sensor in watched):
             assert unit(rule, metric) == rule.unit, rule.id
@@ -186,7 +175,7 @@ def test_every_attribute_that_a_rule_names_is_some_sensor_s(regions, sensors, ru
     """A misspelt attribute or value would leave its limit unused without a word."""
     tree = RegionTree(regions)
     for rule in rules:
-        watched = [sensor for sensor in sensors if covers(rule, sensor, tree)]
+        watched = [sensor for sensor in sensors if watches(rule.applies, sensor, tree)]
         cases = [case for way in rule.ways() if way.limit is not None for case in way.limit.cases]
         for attributes in (case.attributes for case in cases if case.attributes):
             for name, values in attributes.items():
@@ -200,7 +189,7 @@ def test_every_attribute_that_a_rule_names_is_some_sensor_s(regions, sensors, ru
 def test_every_sensor_s_silence_is_told(regions, sensors, rules):
     tree = RegionTree(regions)
     missed = [rule for rule in rules if isinstance(rule.measure, Absence)]
-    assert [sensor.id for sensor in sensors if not any(covers(rule, sensor, tree) for rule in missed)] == []
+    assert [sensor.id for sensor in sensors if not any(watches(rule.applies, sensor, tree) for rule in missed)] == []
 
 
 def test_means_that_a_rule_waits_for_are_published(folder, rules):
@@ -223,4 +212,4 @@ def test_every_rule_says_where_its_limits_come_from(rules):
 
 def test_every_domain_has_a_rule(sensors, regions, rules):
     tree = RegionTree(regions)
-    assert {sensor.domain for sensor in sensors for rule in rules if covers(rule, sensor, tree)} == set(Domain)
+    assert {sensor.domain for sensor in sensors for rule in rules if watches(rule.applies, sensor, tree)} == set(Domain)

@@ -28,7 +28,7 @@ STREETS = (HERE, THERE)
 @pytest.fixture(autouse=True)
 def _in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each of two sources one street; by their codes both would be in one."""
-    monkeypatch.setattr("services.rules.domain.controls.partition_of", lambda street, sources: STREETS.index(street) % sources)
+    monkeypatch.setattr("services.rules.domain.controls.partition_of", lambda street, sources: STREETS.index(street.decode()) % sources)
 
 
 class City:
@@ -659,3 +659,19 @@ def test_windows_of_regions_fit_into_a_day(kind: dict[str, str], length: int, go
         return
     with pytest.raises(ValidationError, match="a day must be a multiple of it: take PT10M"):
         rule({"red": (way(2), way(1))}, measure=measure)
+
+
+# What no number holds.
+
+
+@pytest.mark.parametrize("aggregate", ["mean", "sum", "max"])
+def test_a_broken_sensor_whose_values_add_up_to_no_number_harms_no_region(aggregate: str):
+    city = City(region(aggregate=aggregate))
+    city.give(*stand(("a", HERE), ("b", HERE), ("c", THERE)))
+    told = city.give(*(within(0, number, sensor="a", flow=1.7e308) for number in range(3)), within(0, sensor="b", flow=90), close(0))
+    assert [one.change.value for one in told] == ["opened"]
+    assert [source.aside for source in (*city.sources, city.derived)] == [{}, {}, {}]
+    told = city.give(*(within(1, sensor=id_, street=street, flow=1.7e308) for id_, street in (("a", HERE), ("b", HERE), ("c", THERE))), close(1))
+    assert [source.aside for source in (*city.sources, city.derived)] == [{}, {}, {}]
+    assert all(one.evidence.value < float("inf") for one in told)
+    assert [one.change.value for one in city.give(within(2, sensor="b", flow=10), close(2))] == ["cleared"]

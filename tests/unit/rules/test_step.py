@@ -11,18 +11,17 @@ import pytest
 from schemas import wire
 from schemas.base import Domain, Origin
 from schemas.observation import Statistic
+from schemas.partitioner import partition_of
 from schemas.rule import Direction, Rule
 from schemas.tiers import Tier
 from schemas.warning import Change, Clearing, Evidence, Warning, WarningState  # noqa: A004 - the field's own word
 from schemas.wire import from_micros
-from services.kit.producer import partition_of as kafkas
 from services.rules.domain.core import MOST_READINGS, series_key
 from services.rules.domain.episodes import identity
 from services.rules.domain.outcome import Reason
 from services.rules.domain.revision import Revision
 from services.rules.domain.state import grace
 from services.rules.domain.step import Partition
-from services.rules.domain.streets import partition_of
 from tests.unit.rules.histories import HERE, START, THERE, activation, at, changed, name, reading, rule, sensor, tick, way
 
 SIMPLE: dict[str, Any] = {"yellow": (way(80), way(70))}
@@ -522,18 +521,13 @@ PARTS = 24
 
 
 def part_of(street: str, *rules: Rule) -> Partition:
-    partition = Partition(source=partition_of(street, PARTS), sources=PARTS)
+    partition = Partition(source=partition_of(street.encode(), PARTS), sources=PARTS)
     feed(partition, *(activation(one) for one in rules))
     return partition
 
 
 def part_again(partition: Partition) -> Partition:
     return Partition.restore(whole(partition), source=partition.source, sources=partition.sources)
-
-
-@pytest.mark.parametrize("street", [HERE, THERE, "", "1", "12", "123", "1234567"])
-def test_a_street_is_of_the_partition_to_which_its_records_go(street: str):
-    assert [partition_of(street, count) for count in (1, 2, 5, 24)] == [kafkas(street.encode(), count) for count in (1, 2, 5, 24)]
 
 
 def test_a_sensor_that_moves_to_another_partition_is_forgotten_but_for_its_version():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from math import fsum
+from math import isfinite
 
 import msgspec
 
@@ -18,7 +18,7 @@ from schemas.measure import Aggregate, Background, Level, Regional
 from schemas.rule import Applies, Rule
 from services.rules.domain.calendar import grid_after
 from services.rules.domain.index import Ruled, concerns, watches
-from services.rules.domain.kinds.window import AGGREGATES
+from services.rules.domain.kinds.window import AGGREGATES, total
 from services.rules.domain.ladder import NEVER
 from services.rules.domain.plan import micros
 from services.rules.domain.revision import Forward
@@ -178,18 +178,21 @@ class Sources:
         found: dict[tuple[str, str], list[tuple[Series, float]]] = {}
         for _, series in sorted(self.series.get(rule.id, {}).items()):
             values = series.between(begin, end)
-            if values and covers(rule, series):
-                found.setdefault((region_of(measure, series.sensor)[0], series.origin), []).append((series, aggregate(values)))
+            if values and covers(rule, series) and isfinite(number := aggregate(values)):
+                found.setdefault((region_of(measure, series.sensor)[0], series.origin), []).append((series, number))
         for (code, origin), members in found.items():
             first = members[0][0].sensor
             numbers = [number for series, number in members if is_counted(rule, series.sensor)]
+            added = total(numbers)
+            if not isfinite(added):  # beyond a float: no number at all
+                numbers, added = [], 0.0
             low, high = (min(numbers), max(numbers)) if numbers else (0.0, 0.0)
             sites = tuple(_site(series.sensor, number) for series, number in members if is_site(rule, series.sensor))
             of = (code, region_of(measure, first)[1], first.domain, first.department)
-            total, parts = fsum(numbers), max(1, -(-len(sites) // MOST_SITES))
+            parts = max(1, -(-len(sites) // MOST_SITES))
             for part in range(parts):
                 some = sites[part * MOST_SITES : (part + 1) * MOST_SITES]
-                yield wire.Partial(source, rule.id, ruled.meaning, *of, origin, end, len(numbers), total, low, high, some, now, part, parts)
+                yield wire.Partial(source, rule.id, ruled.meaning, *of, origin, end, len(numbers), added, low, high, some, now, part, parts)
 
 
 def _site(sensor: Sensor, mean: float) -> wire.Site:
@@ -227,17 +230,18 @@ class Region:
         return f"{self.rule}\n{self.region}\n{self.origin}"
 
     def number(self, measure: Measure, end: int) -> float | None:
-        """Return the region's number of a window; None with too few sensors."""
+        """Return the region's number of a window; None with too few sensors, or where it is beyond a float."""
         firsts = [next(iter(parts.values())) for _, parts in sorted(self.windows.get(end, {}).items())]
         partials = [partial for partial in firsts if partial.count]
         count = sum(partial.count for partial in partials)
         if count < measure.at_least:
             return None
+        added = total([partial.total for partial in partials])
         match measure.aggregate if isinstance(measure, Regional) else Aggregate.MEAN:
             case Aggregate.MEAN:
-                return fsum(partial.total for partial in partials) / count
+                return added / count if isfinite(added) else None
             case Aggregate.SUM:
-                return fsum(partial.total for partial in partials)
+                return added if isfinite(added) else None
             case Aggregate.MIN:
                 return min(partial.low for partial in partials)
             case Aggregate.MAX:

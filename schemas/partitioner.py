@@ -1,4 +1,4 @@
-"""Which partition of `city.observations` has a street: the one to which Kafka's default partitioner sends its code."""
+"""Which partition of a topic has a key: the one to which Kafka's default partitioner sends it, so that all clients agree."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def murmur2(key: bytes) -> int:
     return found ^ found >> 15
 
 
-@lru_cache(1 << 14)
-def partition_of(street: str, partitions: int) -> int:
-    """Return the partition of a street; remembered, as there are few."""
-    return (murmur2(street.encode()) & 0x7FFFFFFF) % partitions
+@lru_cache(1 << 16)
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition of a key; remembered, as the hash takes some microseconds and keys come again."""
+    return (murmur2(key) & 0x7FFFFFFF) % partitions
