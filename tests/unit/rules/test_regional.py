@@ -674,4 +674,4 @@ def test_a_broken_sensor_whose_values_add_up_to_no_number_harms_no_region(aggreg
     told = city.give(*(within(1, sensor=id_, street=street, flow=1.7e308) for id_, street in (("a", HERE), ("b", HERE), ("c", THERE))), close(1))
     assert [source.aside for source in (*city.sources, city.derived)] == [{}, {}, {}]
     assert all(one.evidence.value < float("inf") for one in told)
-    assert [one.change.value for one in city.give(within(2, sensor="b", flow=10), close(2))] == ["cleared"]
+    assert [one.change.value for one in city.give(within(2, sensor="b", flow=10), close(2))] == ["recovered"]
