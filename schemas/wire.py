@@ -132,7 +132,9 @@ Record = Observation | Tick | Sensor | Activation | Partial | Closed | Left
 """Whatever may stand on a hot topic."""
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Record)
+decoder = msgspec.msgpack.Decoder(Record)
+"""For who decodes a great many in one place, and takes `UNDECODABLE` for what is no record."""
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def encode(record: Record) -> bytes:
@@ -143,7 +145,7 @@ def encode(record: Record) -> bytes:
 def decode(value: bytes) -> Record:
     """Return the record of a Kafka value; raises `msgspec.DecodeError` (of which `ValidationError` is one) on anything else."""
     try:
-        record: Record = _decoder.decode(value)
+        record: Record = decoder.decode(value)
     except (UnicodeDecodeError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from error
     return record

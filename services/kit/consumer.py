@@ -23,7 +23,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.consumer import fetcher
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError
 
 from services.kit import logs
 from services.kit.errors import Fenced, KitError
@@ -78,9 +78,27 @@ class _Unpacked(fetcher.PartitionRecords):  # type: ignore[misc] # aiokafka give
     aiokafka has no seam for this; `tests/unit/kit/test_consumer.py` holds what it relies on.
     """
 
+    next_fetch_offset: int
+
     def __iter__(self) -> Iterator[Read]:
         records: Iterator[Read] = self._records_iterator
         return records
+
+    def _unpack_records(self) -> Iterator[Any]:
+        if self._isolation_level == fetcher.READ_COMMITTED:
+            yield from super()._unpack_records()  # nobody of ours writes or reads in transactions of Kafka
+            return
+        topic, partition = self._tp
+        while self._records.has_next():
+            batch = self._records.next_batch()
+            if self._check_crcs and not batch.validate_crc():
+                raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+            for record in () if batch.is_control_batch else batch:
+                offset, headers = record.offset, record.headers
+                if offset >= self.next_fetch_offset:
+                    self.next_fetch_offset = offset + 1
+                    yield Read(topic, partition, offset, record.timestamp, record.key, record.value, tuple(headers) if headers else ())
+            self.next_fetch_offset = batch.next_offset
 
     def _consumer_record(self, tp: TopicPartition, record: Any) -> Read:
         return Read(tp.topic, tp.partition, record.offset, record.timestamp, record.key, record.value, tuple(record.headers))

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -259,12 +258,12 @@ def _judge(mine: Mine, records: Sequence[ConsumerRecord], into: Effects | Replay
     """Take records into the state. Only our own services write here, so one that fails is a fault of ours: it stays in Kafka, and harms no other."""
     if not records:
         return
-    step, decode = mine.partition.step, wire.decode
+    step, decode = mine.partition.step, wire.decoder.decode
     counts: defaultdict[Reason, int] = defaultdict(int)
     for record in records:
         try:
             reason, outputs = step(decode(record.value or b""))
-        except msgspec.DecodeError as error:
+        except wire.UNDECODABLE as error:
             _log.error("undecodable_record", topic=record.topic, partition=record.partition, offset=record.offset, error=str(error))
             reason, outputs = Reason.UNDECODABLE, []
         except Exception:  # noqa: BLE001 - whatever it is, it would come again after a restart

@@ -20,7 +20,6 @@ from services.rules.domain.kinds.absence import Listening
 from services.rules.domain.kinds.regional import Regions, Sources
 from services.rules.domain.ladder import NEVER
 from services.rules.domain.pages import HEAD, PAGES, Pages
-from services.rules.domain.plan import fresh_of
 from services.rules.domain.revision import Output
 from services.rules.domain.state import Facts, Place, Sensor, Series, Shape, Silence, Stretch, Tracker, grace
 from services.rules.domain.telling import Owner, ended, revision
@@ -148,7 +147,7 @@ class Core:
 
     def _moment(self, one: Tracker) -> folding.Moment:
         rule, meaning, owner = one.rule, one.meaning, one.owner
-        fresh = fresh_of(one.scene.rule, owner.period_s)
+        fresh = one.scene.fresh(owner.period_s)
         return folding.Moment(self.now - grace(owner.period_s), fresh, self.now, lambda opened: identity(rule, meaning, owner.subject, opened))
 
     def _tell(self, one: Tracker, news: Sequence[News], record: wire.Record | None) -> list[Output]:

@@ -20,7 +20,7 @@ from services.rules.domain.kinds.regional import Region
 from services.rules.domain.ladder import NEVER
 from services.rules.domain.outcome import NOTHING, Outcome, Reason
 from services.rules.domain.pages import HEAD
-from services.rules.domain.plan import fresh_of, micros
+from services.rules.domain.plan import micros
 from services.rules.domain.revision import Forward, Output
 from services.rules.domain.state import HOUR_GRACE, Place, Samples, Sensor, Tracker
 
@@ -164,7 +164,7 @@ class Districts(Core):
 
     def _region_moment(self, one: Tracker, ruled: Ruled) -> folding.Moment:
         complete = self.regions.complete(ruled.rule.id, ruled.meaning)
-        return folding.Moment(complete, fresh_of(ruled.rule, one.owner.period_s), complete, self._moment(one).identify)
+        return folding.Moment(complete, one.scene.fresh(one.owner.period_s), complete, self._moment(one).identify)
 
     def _region_samples(self, region: Region, ruled: Ruled, end: int, number: float | None, outputs: list[Output]) -> Iterator[tuple[Tracker, Any]]:
         """Yield the trackers that a window of a region concerns, with their samples of it."""

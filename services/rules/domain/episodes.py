@@ -6,7 +6,7 @@ See `docs/adr/0008-the-engine.md`, "Tier and transitions" to "What is told".
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
@@ -173,8 +173,7 @@ def transitions(base: int, flips: Sequence[Flip]) -> list[Transition]:
     """Return the changes of the gravest latch that is on; flips must be in order of time."""
     mask, tier = base, _gravest(base)
     found: list[Transition] = []
-    for at, group in groupby(flips, key=lambda flip: flip.at):
-        together = list(group)
+    for at, together in _by_time(flips):
         for flip in together:
             mask = mask | 1 << flip.gravity if flip.on else mask & ~(1 << flip.gravity)
         now = _gravest(mask)
@@ -183,6 +182,12 @@ def transitions(base: int, flips: Sequence[Flip]) -> list[Transition]:
             found.append(Transition(at, now, next(flip for flip in reversed(together) if flip.gravity == decider)))
             tier = now
     return found
+
+
+def _by_time(flips: Sequence[Flip]) -> Iterable[tuple[int, Sequence[Flip]]]:
+    if len(flips) == 1:  # as nearly always
+        return ((flips[0].at, flips),)
+    return [(at, list(group)) for at, group in groupby(flips, key=lambda flip: flip.at)]
 
 
 def _gravest(mask: int) -> int:

@@ -17,7 +17,7 @@ from services.rules.domain.state import Sensor, Series
 class Scene:
     """A rule for sensors of certain attributes."""
 
-    __slots__ = ("columns", "kind", "past", "plan", "rule", "within")
+    __slots__ = ("_fresh", "columns", "kind", "past", "plan", "rule", "within")
 
     def __init__(self, rule: Rule, attributes: Mapping[str, str]) -> None:
         self.rule = rule
@@ -30,12 +30,20 @@ class Scene:
                 name: self.kind if name == MAIN else kinds.of_readings(rule.also[name].measure, rule.direction, attributes, rule.timezone)
                 for name in self.plan.columns
             }
+        self._fresh: dict[int, int] = {}
         self.past: Any = None
         self.within = 0
         if isinstance(rule.measure, Agreement):
             bound, above = Bound(rule.measure.past, attributes, rule.timezone), rule.direction is Direction.ABOVE
             self.past = (lambda at, value: value >= bound.at(at)) if above else (lambda at, value: value <= bound.at(at))
             self.within = micros(rule.measure.within)
+
+    def fresh(self, period_s: int) -> int:
+        """Return how long a reading of a series with such periods stands, in microseconds."""
+        found = self._fresh.get(period_s)
+        if found is None:
+            found = self._fresh[period_s] = fresh_of(self.rule, period_s)
+        return found
 
     @property
     def lookback(self) -> int:

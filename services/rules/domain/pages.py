@@ -16,7 +16,7 @@ from services.rules.domain.episodes import OPEN_END, Episode, Guard, Life, Trans
 from services.rules.domain.kinds.regional import Closing, Region, Source
 from services.rules.domain.ladder import Flip, Run
 from services.rules.domain.revision import Evidence
-from services.rules.domain.ring import Ring
+from services.rules.domain.ring import FEW, Ring
 from services.rules.domain.state import Clock, Place, Samples, Sensor, Series, Shape, Silence, Stretch, Tracker, grace
 
 if TYPE_CHECKING:
@@ -227,6 +227,8 @@ class Store:
         one.counted = self._keep(_value(counted))
         one.ends.frombytes(ring[0])
         one.values.frombytes(ring[1])
+        if len(one.ends) >= FEW:
+            one.widen()
         for rule, tracker in trackers.items():
             one.trackers[self._keep(rule)] = _read_tracker(self._keep(rule), tracker)
 

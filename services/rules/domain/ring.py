@@ -6,6 +6,24 @@ from array import array
 from bisect import bisect_left, bisect_right
 from typing import Any
 
+ROOM = 72
+"""Readings for which a column takes room once it has `FEW`: an hour of one a minute, and what waits to be forgotten."""
+FEW = 32
+_STEP = 15
+"""CPython's array keeps its room when it becomes shorter by no more than this at once."""
+
+
+def _roomy(column: Any) -> Any:
+    """Return an array's equal with room for `ROOM` items.
+
+    An array that grows as it likes to leaves, on its way from 32 items to 64, a hole of each size that nothing else of so many sensors fills:
+    half as much memory again. Where a Python does not keep the room, it costs only that.
+    """
+    room = column + array(column.typecode, bytes(column.itemsize * max(0, ROOM - len(column))))
+    while len(room) > len(column):
+        del room[max(len(column), len(room) - _STEP) :]
+    return room
+
 
 class Ring:
     """Two columns: `ends` in microseconds, ascending and distinct, and `values`: numbers, or anything in a list."""
@@ -54,6 +72,10 @@ class Ring:
     def places(self, first: int, last: int) -> range:
         """Return the places of the values with `first <= end <= last`."""
         return range(bisect_left(self.ends, first), bisect_right(self.ends, last))
+
+    def widen(self) -> None:
+        """Take room at once for what is to come."""
+        self.ends, self.values = _roomy(self.ends), _roomy(self.values)
 
     def remove(self, end: int) -> None:
         """Forget the value of an end, if there is one."""

@@ -25,9 +25,12 @@ from services.rules.domain.outcome import NOTHING, Outcome, Reason
 from services.rules.domain.pages import HEAD, Store
 from services.rules.domain.plan import fresh_of
 from services.rules.domain.revision import Output
-from services.rules.domain.ring import Ring
+from services.rules.domain.ring import FEW, Ring
 from services.rules.domain.state import INSTANT_GRACE, Place, Series, Silence, Tracker, grace
 from services.rules.domain.telling import Owner
+
+LOOKS = FEW - 1
+"""With each thirty-second reading of a series it is looked whether the oldest are to be forgotten."""
 
 
 class Partition(Controls):
@@ -106,59 +109,44 @@ class Partition(Controls):
 
     # --- records ---
 
-    def step(self, record: wire.Record) -> Outcome:  # noqa: PLR0911 - one for each kind of record
+    def step(self, record: wire.Record) -> Outcome:  # noqa: C901, PLR0912 - the hot path: each call would cost a tenth of it
         """Take one record; returns what became of it and what is to be told."""
-        if type(record) is wire.Observation:
-            return self._observe(record)
-        if type(record) is wire.Tick:
-            return self._tick(record)
-        if type(record) is wire.Sensor:
-            return self._sensor(record)
-        if type(record) is wire.Activation:
-            return self._activation(record)
-        if type(record) is wire.Partial:
-            return self._partial(record)
-        if type(record) is wire.Closed:
-            reason, outputs = self._closed(record)
-            return reason, [*outputs, *self._give_up_late()] if self.adopted else outputs
-        assert type(record) is wire.Left  # noqa: S101 - the union has no other
-        return self._left(record)
-
-    def _observe(self, record: wire.Observation) -> Outcome:  # noqa: C901, PLR0912 - the hot path: each call would cost a tenth of it
+        if type(record) is not wire.Observation:
+            return self._other(record)
         sensor = self.sensors.get(record.sensor)
         if sensor is None or record.street != sensor.street:
             return (Reason.UNKNOWN_SENSOR if sensor is None else Reason.ELSEWHERE), NOTHING
-        pages = self.pages
-        pages.changed[sensor.page] = 1
-        if pages.pending[sensor.page]:
-            pages.touch(sensor.page)
-        end = record.end
+        page, pages = sensor.page, self.pages
+        pages.changed[page] = 1
+        if pages.pending[page]:
+            pages.touch(page)
+        end, quality, known = record.end, record.quality, sensor.series
         plain = record.start == end and record.origin == "real" and record.statistic == "instant"
         outputs: list[Output] | None = None
         if sensor.silences is not None:
             outputs = self._heard(sensor, record)
-        reason = Reason.NOT_GOOD if record.quality else Reason.NOT_WATCHED
-        generation, late = self._generation, self.now - REVISE - INSTANT_GRACE
+        reason = Reason.NOT_GOOD if quality else Reason.NOT_WATCHED
         for metric, value in record.values.items():
-            if record.quality and metric in record.quality:
+            if quality and metric in quality:
                 continue
             key = metric if plain else series_key(metric, record.statistic, wire.period_s(record.start, end), record.origin)
-            series = sensor.series.get(key)
-            if series is None or series.generation != generation:
+            series = known.value if known.key == key else known.get(key)
+            if series is None or series.generation != self._generation:
                 series = self._series(sensor, metric, record.statistic, wire.period_s(record.start, end), record.origin)
             if not series.watched:
                 series.newest = max(series.newest, end)
                 continue
             if end > series.newest:
-                if end < late and end < self.now - REVISE - series.grace:
+                if end < self.now - REVISE - INSTANT_GRACE and end < self.now - REVISE - series.grace:
                     reason = Reason.TOO_LATE
                     continue
                 series.newest = end
-                series.ends.append(end)
+                ends = series.ends
+                ends.append(end)
                 series.values.append(value)
                 reason = Reason.EVALUATED
-                if series.ends[0] + series.keep < self.now or len(series.ends) > MOST_READINGS:
-                    self._forget(series)
+                if not len(ends) & LOOKS:
+                    self._look(series)
                 if series.low < value < series.high:
                     continue
                 found = self._reading(series, end, value, record, late=False)
@@ -173,6 +161,22 @@ class Partition(Controls):
         if self._conditions:
             outputs = (outputs or []) + self._judge(record)
         return reason, NOTHING if outputs is None else outputs
+
+    def _other(self, record: wire.Record) -> Outcome:
+        """Take a record that is no observation."""
+        if type(record) is wire.Tick:
+            return self._tick(record)
+        if type(record) is wire.Sensor:
+            return self._sensor(record)
+        if type(record) is wire.Activation:
+            return self._activation(record)
+        if type(record) is wire.Partial:
+            return self._partial(record)
+        if type(record) is wire.Closed:
+            reason, outputs = self._closed(record)
+            return reason, [*outputs, *self._give_up_late()] if self.adopted else outputs
+        assert type(record) is wire.Left  # noqa: S101 - the union has no other
+        return self._left(record)
 
     def _late(self, series: Series, end: int, value: float) -> Reason:
         """Put a reading that is not the newest at its place."""
@@ -213,6 +217,9 @@ class Partition(Controls):
         if end <= one.floor:
             return []
         if not late and end >= one.reached:
+            low, high = scene.plan.band(one.mask)
+            if one.runs is None and low < value < high and (one.life is None or one.life.held is None):
+                return []  # it rests, and goes on resting
             return folding.forward(one, series, scene.plan, self._moment(one), end, value)
         low, high = scene.plan.band(0)
         if one.stretches is None and low < value < high:
@@ -303,21 +310,28 @@ class Partition(Controls):
         """Forget samples that nothing can change any more."""
         ring = one.samples
         if ring is not None and ring.ends and ring.ends[0] < settled - SLACK:
-            folding.settle(one, ring, one.scene.plan, fresh_of(one.scene.rule, one.owner.period_s), settled)
+            folding.settle(one, ring, one.scene.plan, one.scene.fresh(one.owner.period_s), settled)
             ring.cut(settled)
+
+    def _look(self, series: Series) -> None:
+        ends = series.ends
+        if len(ends) == FEW:
+            series.widen()
+        if ends[0] + series.keep < self.now or len(ends) >= MOST_READINGS:
+            self._forget(series)
 
     def _forget(self, series: Series) -> None:
         """Drop readings that are too old to be revised or looked back at; of a series that speaks too often the oldest."""
         cut = self.now - series.keep + SLACK
         most = MOST_READINGS if series.keep <= 2 * REVISE + SLACK else 4 * MOST_READINGS
-        if len(series.ends) > most:
+        if len(series.ends) >= most:
             at = most // 8
             series.base = max(series.base, series.ends[at - 1])
             cut = max(cut, series.ends[at])
         settled = max(self.now - REVISE - series.grace, series.base + 1)
         for one in series.used_by:
             scene: Scene = one.scene
-            fresh = fresh_of(scene.rule, one.owner.period_s)
+            fresh = scene.fresh(one.owner.period_s)
             if one.samples is None:
                 folding.settle(one, series, scene.plan, fresh, cut)
             else:

@@ -202,7 +202,6 @@ def _step(up: float, down: float) -> Step:
     return Step(up=Way.model_validate({"limit": up, "readings": READINGS}), down=Way.model_validate({"limit": down}))
 
 
-@cache
 def _name(text: str) -> Name:
     return Name(zh=text, en=text)
 

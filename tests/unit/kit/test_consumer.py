@@ -36,9 +36,9 @@ def fetched(base: int = 0) -> bytes:
     return bytes(body)
 
 
-def unpacked(of: type, data: bytes, first: int = 0) -> tuple[list[ConsumerRecord], int]:
+def unpacked(of: type, data: bytes, first: int = 0, level: int = fetcher.READ_UNCOMMITTED, *, check: bool = True) -> tuple[list[ConsumerRecord], int]:
     """Return what a fetch brought, and from where the next one reads."""
-    records = of(TP, MemoryRecords(data), [], first, None, None, True, fetcher.READ_UNCOMMITTED)
+    records = of(TP, MemoryRecords(data), [], first, None, None, check, level)
     return list(records), records.next_fetch_offset
 
 
@@ -52,16 +52,25 @@ def test_its_fetcher_makes_our_records():
     assert OWN.__module__ == fetcher.__name__
 
 
+@pytest.mark.parametrize("level", [fetcher.READ_UNCOMMITTED, fetcher.READ_COMMITTED])
 @pytest.mark.parametrize("first", [0, 2])
-def test_a_record_is_read_as_aiokafka_reads_it(first: int):
+def test_a_record_is_read_as_aiokafka_reads_it(first: int, level: int):
     data = fetched() + fetched(len(GIVEN))
-    (ours, at), (theirs, their_at) = unpacked(consumer._Unpacked, data, first), unpacked(OWN, data, first)
+    (ours, at), (theirs, their_at) = unpacked(consumer._Unpacked, data, first, level), unpacked(OWN, data, first, level)
     assert at == their_at == 2 * len(GIVEN)
     assert [one.offset for one in ours] == list(range(first, 2 * len(GIVEN)))
     assert {type(one) for one in ours} == {consumer.Read}
     assert {type(one) for one in theirs} == {ConsumerRecord}
     names = consumer.Read.__struct_fields__
     assert [[getattr(one, name) for name in names] for one in ours] == [[getattr(one, name) for name in names] for one in theirs]
+
+
+def test_a_transactions_marker_is_passed_over():
+    marker = bytearray(fetched(len(GIVEN)))
+    marker[22] |= 0x20  # the attribute of a control batch
+    ours, at = unpacked(consumer._Unpacked, fetched() + bytes(marker), check=False)
+    assert [one.offset for one in ours] == list(range(len(GIVEN)))
+    assert at == 2 * len(GIVEN)
 
 
 class Assignment:
