@@ -13,6 +13,9 @@ from services.kit.consumer import Subscription, consume
 from services.kit.outbox import Relay
 from services.kit.topics import COMMANDS, WARNINGS
 
+MOST_AT_ONCE = 1_000
+"""Records of a poll: each warning takes some statements, and all of a poll are one transaction, whose length is bounded."""
+
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Run until `stop`."""
@@ -30,6 +33,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             bootstrap=settings.kafka,
             group=ROOM,
             topics=[WARNINGS, COMMANDS],
+            max_records=MOST_AT_ONCE,
             progress=opened.progress,
             alive=opened.health.check("consumer", max_age=120, vital=True),
             ready=opened.health.check("assignment", max_age=10),

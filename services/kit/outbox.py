@@ -35,7 +35,7 @@ COUNT_S = 5.0
 """How often the rows that wait are counted."""
 STOPPED_S = 25
 """A relay that does nothing for so long, longer than Kafka may take, was stopped (SIGSTOP, a frozen machine): the server ends its turn."""
-LONGEST_S = 40
+LONGEST_S = 50
 """So does it with a turn that takes so long: see `services.kit.partitions`."""
 
 _TAKE_TURN = f"""

@@ -31,7 +31,7 @@ STOPPED_S = 4
 """A transaction whose process does nothing for so long is ended by the server: one that was stopped (SIGSTOP, a frozen machine) holds rows locked
 that its successor, who comes after a session of 6 s, waits for. Set in the statement that locks, so it costs no round trip."""
 
-LONGEST_S = 12
+LONGEST_S = 30
 """A transaction that takes so long is ended by the server, whatever it does. One that was stopped between the preparation of a statement and its
 execution does not count as idle: asyncpg asks for these two one by one."""
 

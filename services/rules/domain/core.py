@@ -122,8 +122,8 @@ class Core:
         """Judge no more by a tracker that has failed."""
         owner = one.owner
         self._set_aside(one.rule, owner.subject, error)
-        if isinstance(owner, Series):
-            owner.generation = -1
+        for series in owner.members.values() if isinstance(owner, Place) else owner.sensor.series.values():
+            series.generation = -1
         one.owner = one.scene = None
 
     def _index_anew(self) -> None:

@@ -17,9 +17,11 @@ class Places(Core):
     """Rules of kind `agreement`."""
 
     def _in_place(self, ruled: Ruled, sensor: Sensor, series: Series) -> Tracker | None:
-        """Return the tracker of the place in which a rule sees a sensor; None when the sensor has no such place."""
+        """Return the tracker of the place in which a rule sees a sensor; None when the sensor has no such place, or the rule has failed there."""
         at = stand_of(ruled.rule, sensor)
         if at is None:
+            return None
+        if f"{at}/{series.key}" in self.aside.get(ruled.rule.id, ()):
             return None
         key = f"{ruled.rule.id}\n{at}/{series.key}"
         place = self.places.get(key)

@@ -30,7 +30,7 @@ from services.rules.domain.state import INSTANT_GRACE, Place, Series, Silence, T
 from services.rules.domain.telling import Owner
 
 LOOKS = FEW - 1
-"""With each thirty-second reading of a series it is looked whether the oldest are to be forgotten."""
+"""With each thirty-second reading that a series holds, whenever it came, it is looked whether the oldest are to be forgotten."""
 
 
 class Partition(Controls):
@@ -156,6 +156,8 @@ class Partition(Controls):
                 if found_late is not Reason.LATE and found_late is not Reason.CORRECTED:
                     continue
                 found = self._reading(series, end, value, record, late=True)
+                if not len(series.ends) & LOOKS:
+                    self._look(series)
             if found:
                 outputs = found if outputs is None else outputs + found
         if self._conditions:
@@ -195,6 +197,8 @@ class Partition(Controls):
             self.pages.touch(HEAD)
             self.statistics.changed(ruled, end)
         for one in series.used_by:
+            if one.owner is None:
+                continue  # it has failed, in this very record
             if one.samples is not None and one.samples.leaves is not None:  # judged once all values of the record are there
                 self._conditions.setdefault(id(one), (one, []))[1].append(series)
                 continue
@@ -205,7 +209,6 @@ class Partition(Controls):
                 self._schedule(one)
             except Exception as error:  # noqa: BLE001 - whatever it is: one rule that fails stops no other
                 self._give_over(one, error)
-                series.generation = -1
         rest(series)
         return found
 

@@ -136,11 +136,14 @@ async def test_nor_is_one_that_was_stopped_between_preparing_a_statement_and_exe
     connection = await pool.acquire()
     await connection.execute("begin")
     await partitions.advance(connection, ROOM, old, {A: 7})
+    assert await connection.fetchval("show transaction_timeout") == f"{partitions.LONGEST_S}s"
+    soon = partitions.STOPPED_S + 3
+    await connection.execute(f"set local transaction_timeout = '{soon}s'")
     await connection.prepare("select 'not executed yet'")
     begun = asyncio.create_task(claim(pool, A))
-    await asyncio.sleep(partitions.STOPPED_S + 2)
+    await asyncio.sleep(partitions.STOPPED_S + 1)
     assert not begun.done()
-    await asyncio.wait_for(begun, partitions.LONGEST_S + 5)
+    await asyncio.wait_for(begun, soon + 5)
     with pytest.raises(TRANSIENT):
         await connection.execute("commit")
     await pool.release(connection)

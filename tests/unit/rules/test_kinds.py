@@ -11,6 +11,7 @@ import pytest
 from schemas import wire
 from schemas.control import RuleActivation
 from schemas.warning import Warning  # noqa: A004 - the field's own word
+from services.rules.domain import samples
 from services.rules.domain.episodes import OPEN_END
 from services.rules.domain.index import Ruled
 from services.rules.domain.kinds.absence import Listening
@@ -52,6 +53,38 @@ def test_a_late_reading_changes_the_rates_that_are_taken_from_it():
     assert [one.change for one in feed(partition, reading(4, flow=8))] == ["retracted"]
 
 
+# Rules that fail.
+
+
+def _fails(*_: Any) -> Any:
+    raise ArithmeticError("a fault of the engine")
+
+
+def test_a_condition_that_failed_lets_the_other_rules_of_its_sensor_be(monkeypatch: pytest.MonkeyPatch):
+    both = {"all": [{"measure": "main", "above": 80}, {"measure": "l", "above": 5}]}
+    condition = rule({"red": (way(both), way({"measure": "main", "below": 70}))}, also={"l": {"metric": "level"}})
+    partition = started(condition, rule({"red": (way(8), way(7))}, "r2", applies={"metric": "level"}))
+    feed(partition, tick(0), reading(1, flow=1, level=1))
+    with monkeypatch.context() as broken:
+        broken.setattr(samples, "of_several", _fails)
+        feed(partition, reading(2, flow=1, level=1))
+    assert partition.aside == {"r1": {"s1/flow": "ArithmeticError('a fault of the engine')"}}
+    assert [one.rule for one in feed(partition, reading(3, level=9), reading(4, flow=90, level=9))] == ["r2"]
+
+
+def test_a_place_where_a_rule_failed_is_judged_by_it_no_more(monkeypatch: pytest.MonkeyPatch):
+    agreement = rule({"red": (way(2), way(1))}, measure={"kind": "agreement", "past": 8, "within": 60})
+    partition = Partition()
+    feed(partition, activation(agreement), activation(rule({"red": (way(8), way(7))}, "r2")), sensor("a"), sensor("b"), tick(0))
+    feed(partition, reading(1, sensor="a", flow=1), reading(1, sensor="b", flow=1))
+    with monkeypatch.context() as broken:
+        broken.setattr(samples, "of_place", _fails)
+        feed(partition, reading(2, sensor="a", flow=1))
+    assert list(partition.aside) == ["r1"]
+    told = feed(partition, *(reading(end, sensor=one, flow=9) for end in (3, 4) for one in ("a", "b")))
+    assert [(one.rule, one.sensor) for one in told] == [("r2", "a"), ("r2", "b")]
+
+
 # Windows.
 
 
@@ -71,6 +104,25 @@ def test_without_enough_readings_a_window_says_nothing():
 
 
 GRID: dict[str, Any] = {"kind": "window", "aggregate": "mean", "length": 60, "every": 60}
+
+
+def test_a_window_with_values_beyond_a_float_makes_no_sample_and_harms_no_other():
+    rows = [(float(end), 1.7e308 if end in {3, 4} else 90.0) for end in range(1, 31)]
+    measure = {"kind": "window", "aggregate": "mean", "length": 10, "at_least": 1}
+    in_order = started(rule(HOT, measure=measure))
+    told = feed(in_order, *flows(*rows))
+    late = started(rule(HOT, measure=measure))
+    feed(late, *flows(*(row for row in rows if row[0] != 2), rows[1]))
+    kept = [(one.samples.ends, one.samples.values) for one in map(_tracker, (in_order, late)) if one.samples is not None]
+    assert kept[0] == kept[1]
+    assert 1 < len(kept[0][0]) < len(rows)
+    assert story(told)[0][1:3] == ("opened", "red")
+    assert (in_order.aside, late.aside) == ({}, {})
+
+
+def _tracker(partition: Partition) -> Tracker:
+    (series,) = partition.sensors["s1"].series.values()
+    return series.trackers["r1"]
 
 
 def test_a_tumbling_window_is_decided_by_a_tick_a_grace_after_its_end_and_begins_at_midnight_of_the_city():

@@ -675,3 +675,12 @@ def test_a_broken_sensor_whose_values_add_up_to_no_number_harms_no_region(aggreg
     assert [source.aside for source in (*city.sources, city.derived)] == [{}, {}, {}]
     assert all(one.evidence.value < float("inf") for one in told)
     assert [one.change.value for one in city.give(within(2, sensor="b", flow=10), close(2))] == ["recovered"]
+
+
+@pytest.mark.parametrize("where", STREETS)
+def test_the_gravest_value_of_a_region_is_one_whose_sum_with_another_is_beyond_a_float(where: str):
+    """In whichever partition that other stands."""
+    city = City(region(aggregate="max", level="city"))
+    city.give(*stand(("a", HERE), ("b", where)))
+    told = city.give(within(0, sensor="a", flow=1.7e308), within(0, sensor="b", street=where, flow=1.7e308), close(0))
+    assert [(one.change.value, one.evidence.value) for one in told] == [("opened", 1.7e308)]

@@ -235,6 +235,16 @@ def test_readings_that_wait_for_ticks_are_bounded_and_the_oldest_are_settled():
     assert [one.change for one in feed(partition, tick(2 * MOST_READINGS))] == [Change.OPENED, Change.RECOVERED]
 
 
+@pytest.mark.parametrize("batch", [1, 2, 4])
+def test_readings_are_forgotten_in_whatever_order_a_device_brings_them(batch: int):
+    """Several at a time, newest first: no newest one is ever the last that makes a round number."""
+    partition = started(rule({"yellow": (way(80), way(70))}))
+    for begin in range(0, 4 * MOST_READINGS, batch):
+        feed(partition, tick(begin), *(reading(begin + at + 1, flow=50) for at in reversed(range(batch))))
+    (series,) = partition.sensors["s1"].series.values()
+    assert len(series.ends) <= MOST_READINGS
+
+
 # Late data, corrections, duplicates.
 
 

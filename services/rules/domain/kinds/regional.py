@@ -183,16 +183,13 @@ class Sources:
         for (code, origin), members in found.items():
             first = members[0][0].sensor
             numbers = [number for series, number in members if is_counted(rule, series.sensor)]
-            added = total(numbers)
-            if not isfinite(added):  # beyond a float: no number at all
-                numbers, added = [], 0.0
             low, high = (min(numbers), max(numbers)) if numbers else (0.0, 0.0)
             sites = tuple(_site(series.sensor, number) for series, number in members if is_site(rule, series.sensor))
             of = (code, region_of(measure, first)[1], first.domain, first.department)
             parts = max(1, -(-len(sites) // MOST_SITES))
             for part in range(parts):
                 some = sites[part * MOST_SITES : (part + 1) * MOST_SITES]
-                yield wire.Partial(source, rule.id, ruled.meaning, *of, origin, end, len(numbers), added, low, high, some, now, part, parts)
+                yield wire.Partial(source, rule.id, ruled.meaning, *of, origin, end, len(numbers), total(numbers), low, high, some, now, part, parts)
 
 
 def _site(sensor: Sensor, mean: float) -> wire.Site:

@@ -79,6 +79,8 @@ class Window(Kind):
         parts: list[float] = []
         oldest = bisect_right(ends, max(ends[places[0]] - self._length, birth))
         newest = oldest
+        if not isfinite(sum(map(abs, values[oldest : places[-1] + 1]))):  # a sum on the way may be beyond a float, of which nothing comes back
+            return super().numbers(readings, places, birth)
         for at in places:
             begin = max(ends[at] - self._length, birth)
             while newest <= at:
