@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from functools import partial
 
 from services.kit import city, database, logs, room
@@ -16,9 +17,14 @@ from services.rules.store import ROOM, Store
 
 _log = logs.get(__name__)
 
+SELDOM = (5_000, 20, 50)
+"""Thresholds of the garbage collector. State is many objects that live long and of which few are garbage: at its usual pace the collector looks at
+all that is new of them several times a second while sensors are met, a twentieth of all time."""
+
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Run until `stop`."""
+    gc.set_threshold(*SELDOM)
     async with room.opened(ROOM, settings, settings.rules.admin_port, stop) as opened:
         store = Store(opened.pool, opened.clock)
         relay = Relay(opened.pool, opened.producer, ROOM, opened.health.check("outbox", max_age=10), opened.registry)

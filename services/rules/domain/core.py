@@ -14,7 +14,7 @@ from schemas.warning import Change, Warning  # noqa: A004 - the field's own word
 from services.rules.domain import pages as written
 from services.rules.domain import samples
 from services.rules.domain import tracker as folding
-from services.rules.domain.episodes import OPEN_END, Episode, Life, News, close, identity
+from services.rules.domain.episodes import OPEN_END, Episode, Life, News, close
 from services.rules.domain.index import Index, Ruled, Scene
 from services.rules.domain.kinds.absence import Listening
 from services.rules.domain.kinds.regional import Regions, Sources
@@ -146,9 +146,8 @@ class Core:
         return folding.forward(one, ring, scene.plan, moment or self._moment(one), changed, value)
 
     def _moment(self, one: Tracker) -> folding.Moment:
-        rule, meaning, owner = one.rule, one.meaning, one.owner
-        fresh = one.scene.fresh(owner.period_s)
-        return folding.Moment(self.now - grace(owner.period_s), fresh, self.now, lambda opened: identity(rule, meaning, owner.subject, opened))
+        period_s = one.owner.period_s
+        return folding.Moment(one, self.now - grace(period_s), one.scene.fresh(period_s), self.now)
 
     def _tell(self, one: Tracker, news: Sequence[News], record: wire.Record | None) -> list[Output]:
         self._open.setdefault(one.rule, {})[id(one)] = one

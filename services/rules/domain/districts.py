@@ -164,7 +164,7 @@ class Districts(Core):
 
     def _region_moment(self, one: Tracker, ruled: Ruled) -> folding.Moment:
         complete = self.regions.complete(ruled.rule.id, ruled.meaning)
-        return folding.Moment(complete, one.scene.fresh(one.owner.period_s), complete, self._moment(one).identify)
+        return folding.Moment(one, complete, one.scene.fresh(one.owner.period_s), complete)
 
     def _region_samples(self, region: Region, ruled: Ruled, end: int, number: float | None, outputs: list[Output]) -> Iterator[tuple[Tracker, Any]]:
         """Yield the trackers that a window of a region concerns, with their samples of it."""

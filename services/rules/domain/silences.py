@@ -46,7 +46,7 @@ class Silences(Core):
         one = silence.tracker
         end = max(self.now, one.seen + 1)
         one.seen = end
-        moment = folding.Moment(end, OPEN_END, self.now, self._moment(one).identify)
+        moment = folding.Moment(one, end, OPEN_END, self.now)
         news = folding.forward(one, Ring(), one.scene.plan, moment, end, elapsed)
         folding.settle(one, Ring(), one.scene.plan, OPEN_END, end - REVISE)
         self.listening.expect(silence)

@@ -6,12 +6,12 @@ Every function returns the revisions that follow, as `episodes.News`.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 from services.rules.domain import episodes
-from services.rules.domain.episodes import OPEN_END, Life, News
+from services.rules.domain.episodes import OPEN_END, Life, News, identity
 from services.rules.domain.ladder import NEVER, Flip, Run, advance
 from services.rules.domain.plan import Plan
 from services.rules.domain.ring import Ring
@@ -31,15 +31,20 @@ def tick(tracker: Tracker, ring: Ring, plan: Plan, moment: Moment) -> list[News]
 
 
 class Moment:
-    """What a fold needs besides samples: the horizon, what `fresh` is, the partition's time, and how ids are made."""
+    """What a fold needs besides samples: whose it is, the horizon, what `fresh` is, and the partition's time."""
 
-    __slots__ = ("fresh", "horizon", "identify", "now")
+    __slots__ = ("_one", "fresh", "horizon", "now")
 
-    def __init__(self, horizon: int, fresh: int, now: int, identify: Callable[[int], UUID]) -> None:
+    def __init__(self, one: Tracker, horizon: int, fresh: int, now: int) -> None:
+        self._one = one
         self.horizon = horizon
         self.fresh = fresh
         self.now = now
-        self.identify = identify
+
+    def identify(self, opened: int) -> UUID:
+        """Return the id of an episode that opened at a time."""
+        one = self._one
+        return identity(one.rule, one.meaning, one.owner.subject, opened)
 
 
 def _on(tracker: Tracker, ring: Ring, plan: Plan, moment: Moment, new: list[tuple[int, Any]]) -> list[News]:
