@@ -30,7 +30,8 @@ from services.rules.domain.state import INSTANT_GRACE, Place, Series, Silence, T
 from services.rules.domain.telling import Owner
 
 LOOKS = FEW - 1
-"""With each thirty-second reading that a series holds, whenever it came, it is looked whether the oldest are to be forgotten."""
+"""With each thirty-second reading that a series holds it is looked whether the oldest are to be forgotten; with one that comes late before it is
+taken, so that what is judged by it is still there."""
 
 
 class Partition(Controls):
@@ -99,7 +100,7 @@ class Partition(Controls):
 
     def _resume(self, one: Tracker, owner: Owner, attributes: Mapping[str, str]) -> None:
         ruled = self._rules.get(one.rule)
-        if ruled is None or ruled.meaning != one.meaning:
+        if ruled is None or ruled.meaning != one.meaning or owner.subject in self.aside.get(one.rule, ()):
             return
         one.owner, one.scene = owner, ruled.scene(attributes)
         if one.life is not None:
@@ -151,13 +152,13 @@ class Partition(Controls):
                     continue
                 found = self._reading(series, end, value, record, late=False)
             else:
+                if not (len(series.ends) + 1) & LOOKS:
+                    self._look(series)
                 found_late = self._late(series, end, value)
                 reason = reason if reason is Reason.EVALUATED else found_late
                 if found_late is not Reason.LATE and found_late is not Reason.CORRECTED:
                     continue
                 found = self._reading(series, end, value, record, late=True)
-                if not len(series.ends) & LOOKS:
-                    self._look(series)
             if found:
                 outputs = found if outputs is None else outputs + found
         if self._conditions:
@@ -320,14 +321,14 @@ class Partition(Controls):
         ends = series.ends
         if len(ends) == FEW:
             series.widen()
-        if ends[0] + series.keep < self.now or len(ends) >= MOST_READINGS:
+        if ends[0] + series.keep < self.now or len(ends) >= MOST_READINGS - 1:
             self._forget(series)
 
     def _forget(self, series: Series) -> None:
         """Drop readings that are too old to be revised or looked back at; of a series that speaks too often the oldest."""
         cut = self.now - series.keep + SLACK
         most = MOST_READINGS if series.keep <= 2 * REVISE + SLACK else 4 * MOST_READINGS
-        if len(series.ends) >= most:
+        if len(series.ends) >= most - 1:
             at = most // 8
             series.base = max(series.base, series.ends[at - 1])
             cut = max(cut, series.ends[at])

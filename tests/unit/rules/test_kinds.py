@@ -11,13 +11,14 @@ import pytest
 from schemas import wire
 from schemas.control import RuleActivation
 from schemas.warning import Warning  # noqa: A004 - the field's own word
-from services.rules.domain import samples
+from services.rules.domain import samples, tracker
 from services.rules.domain.episodes import OPEN_END
 from services.rules.domain.index import Ruled
 from services.rules.domain.kinds.absence import Listening
+from services.rules.domain.outcome import Reason
 from services.rules.domain.state import Facts, Sensor, Silence, Tracker
 from services.rules.domain.step import Partition
-from tests.unit.rules.histories import HERE, MIDNIGHT, THERE, activation, name, reading, rule, sensor, tick, way
+from tests.unit.rules.histories import HERE, MIDNIGHT, THERE, activation, at, name, reading, rule, sensor, tick, way
 from tests.unit.rules.test_step import feed, flows, seconds, started, story, whole
 
 HOT: dict[str, Any] = {"red": (way(50), way(40))}
@@ -69,7 +70,19 @@ def test_a_condition_that_failed_lets_the_other_rules_of_its_sensor_be(monkeypat
         broken.setattr(samples, "of_several", _fails)
         feed(partition, reading(2, flow=1, level=1))
     assert partition.aside == {"r1": {"s1/flow": "ArithmeticError('a fault of the engine')"}}
-    assert [one.rule for one in feed(partition, reading(3, level=9), reading(4, flow=90, level=9))] == ["r2"]
+    for one in (Partition.restore(whole(partition)), partition):
+        assert [told.rule for told in feed(one, reading(3, level=9), reading(4, flow=90, level=9))] == ["r2"]
+
+
+def test_a_late_reading_with_which_a_rule_fails_may_be_one_at_which_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch):
+    partition = started(rule({"red": (way(80), way(70))}))
+    feed(partition, tick(50), reading(100, flow=50), tick(4900), *flows(*((float(end), 50.0) for end in range(4901, 4931))))
+    with monkeypatch.context() as broken:
+        broken.setattr(tracker, "again", _fails)
+        assert partition.step(reading(4900, flow=90))[0] is Reason.LATE  # the thirty-second
+    assert list(partition.aside) == ["r1"]
+    (series,) = partition.sensors["s1"].series.values()
+    assert list(series.ends) == [at(end) for end in range(4900, 4931)]
 
 
 def test_a_place_where_a_rule_failed_is_judged_by_it_no_more(monkeypatch: pytest.MonkeyPatch):
