@@ -22,7 +22,6 @@ from services.rules.domain.ladder import NEVER
 from services.rules.domain.meetings import Meetings, columns_of
 from services.rules.domain.outcome import NOTHING, Outcome, Reason
 from services.rules.domain.pages import HEAD
-from services.rules.domain.places import freeze_place
 from services.rules.domain.revision import Output
 from services.rules.domain.silences import Silences
 from services.rules.domain.state import Sensor, Silence
@@ -81,6 +80,7 @@ class Controls(Meetings, Silences, Districts):
             adapter = known.adapter
             new = Sensor(record.sensor)
             self._take_facts(new, record, body)
+            self._freeze_places(known)
             # What is open belongs to whom it was raised for; to the new ones it is raised anew by the next reading.
             if known.street != new.street or known.department != new.department:
                 outputs += self._drop(known, Change.SENSOR_MOVED, lambda _: True)
@@ -153,10 +153,6 @@ class Controls(Meetings, Silences, Districts):
                     if kind is not None and not kind.at_readings:
                         newest = self.now - series.grace
                     folding.freeze(one, one.samples, one.scene.plan, newest)
-        for key in sensor.places or ():
-            place = self.places[key]
-            self.pages.touch(place.page)
-            freeze_place(place)
 
     def _activation(self, record: wire.Activation) -> Outcome:
         known = self._rules.get(record.rule)
@@ -219,6 +215,7 @@ class Controls(Meetings, Silences, Districts):
             series.generation = -1
             if change is Change.SENSOR_MOVED:
                 series.cut(OPEN_END)  # what it read elsewhere counts in no place and no region
+                series.left = series.newest
         outputs += self._drop_silences(sensor, change, lambda silence: which(silence.tracker.rule))
         for ruled in self._index.regional:
             if which(ruled.rule.id):

@@ -126,7 +126,20 @@ def _sensor(one: Sensor, arrived: int | None) -> Any:
 
 def _series(one: Series) -> Any:
     trackers = {rule: _tracker(tracker) for rule, tracker in one.trackers.items()}
-    return (one.key, one.metric, one.statistic, one.period_s, one.origin, one.newest, one.base, one.closed, one.counted, _ring(one), trackers)
+    return (
+        one.key,
+        one.metric,
+        one.statistic,
+        one.period_s,
+        one.origin,
+        one.newest,
+        one.base,
+        one.left,
+        one.closed,
+        one.counted,
+        _ring(one),
+        trackers,
+    )
 
 
 def _place(one: Place) -> Any:
@@ -220,10 +233,11 @@ class Store:
         self._partition.pages.add(one)
 
     def _series(self, sensor: Sensor, content: Any) -> None:
-        key, metric, statistic, period_s, origin, newest, base, closed, counted, ring, trackers = content
+        key, metric, statistic, period_s, origin, newest, base, left, closed, counted, ring, trackers = content
         shape = self._keep(Shape(key, metric, statistic, period_s, origin, grace(period_s)))
         one = sensor.series[shape.key] = Series(sensor, shape)
-        one.newest, one.base, one.closed = newest, base, closed and {rule: tuple(times) for rule, times in closed.items()}
+        one.newest, one.base, one.left = newest, base, left
+        one.closed = closed and {rule: tuple(times) for rule, times in closed.items()}
         one.counted = self._keep(_value(counted))
         one.ends.frombytes(ring[0])
         one.values.frombytes(ring[1])

@@ -87,13 +87,23 @@ class Places(Core):
         self._forget_place(key)
         return outputs
 
+    def _freeze_places(self, sensor: Sensor) -> None:
+        """What was decided, before a sensor changes, of places where it stands and was read stays."""
+        heads = tuple(self._stands(sensor))
+        for key, place in self.places.items() if heads else ():
+            if key.startswith(heads):
+                series = sensor.series.get(key.partition("\n")[2].partition("/")[2])
+                if series is not None and series.was_read:
+                    self.pages.touch(place.page)
+                    freeze_place(place)
+
     def _others_stand(self, place: Place, but: Sensor) -> bool:
-        """Say whether other sensors stand in a place that have been read, though not since they do."""
+        """Say whether other sensors stand in a place that have been read, though perhaps not since they stand there."""
         rule, _, subject = place.key.partition("\n")
         at, _, key = subject.partition("/")
         for sensor in self.sensors.values():
             series = sensor.series.get(key)
-            if sensor is not but and series is not None and series.newest > NEVER and stand_of(self._rules[rule].rule, sensor) == at:
+            if sensor is not but and series is not None and series.was_read and stand_of(self._rules[rule].rule, sensor) == at:
                 return True
         return False
 

@@ -15,7 +15,7 @@ from services.rules.domain.few import Few
 from services.rules.domain.ladder import NEVER, Flip, Run
 from services.rules.domain.ring import Ring
 
-VERSION = 4
+VERSION = 5
 
 
 INSTANT_GRACE = 5_000_000
@@ -146,6 +146,7 @@ class Series(Ring):
         "generation",
         "high",
         "keep",
+        "left",
         "low",
         "newest",
         "sensor",
@@ -163,6 +164,8 @@ class Series(Ring):
         self.newest = NEVER
         self.base = NEVER
         """End of the newest reading that was dropped though it might have been revised."""
+        self.left = NEVER
+        """The newest end when its sensor last moved to another street or department; what came up to then was read there."""
         self.trackers: Few[Tracker] = Few()
         """By rule."""
         self.used_by: tuple[Tracker, ...] = ()
@@ -184,6 +187,11 @@ class Series(Ring):
     def page(self) -> int:
         """The page on which it is written: its sensor's."""
         return self.sensor.page
+
+    @property
+    def was_read(self) -> bool:
+        """Whether it has a reading since its sensor is where it is."""
+        return bool(self.ends) or self.newest > self.left
 
     @property
     def key(self) -> str:

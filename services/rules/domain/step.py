@@ -126,6 +126,8 @@ class Partition(Controls):
         outputs: list[Output] | None = None
         if sensor.silences is not None:
             outputs = self._heard(sensor, record)
+        if end < self.now - REVISE - INSTANT_GRACE and end < self.now - REVISE - grace(wire.period_s(record.start, end)):
+            return Reason.TOO_LATE, NOTHING if outputs is None else outputs
         reason = Reason.NOT_GOOD if quality else Reason.NOT_WATCHED
         for metric, value in record.values.items():
             if quality and metric in quality:
@@ -138,9 +140,6 @@ class Partition(Controls):
                 series.newest = max(series.newest, end)
                 continue
             if end > series.newest:
-                if end < self.now - REVISE - INSTANT_GRACE and end < self.now - REVISE - series.grace:
-                    reason = Reason.TOO_LATE
-                    continue
                 series.newest = end
                 ends = series.ends
                 ends.append(end)
@@ -183,7 +182,7 @@ class Partition(Controls):
 
     def _late(self, series: Series, end: int, value: float) -> Reason:
         """Put a reading that is not the newest at its place."""
-        if end <= series.base or end < self.now - REVISE - series.grace:
+        if end <= series.base:
             return Reason.TOO_LATE
         before = series.get(end)
         if before == value:

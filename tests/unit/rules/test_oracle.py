@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,12 @@ def test_two_hundred_rounds_with_crashes_tell_what_the_oracle_tells_and_every_ch
         changes += counted
         assert difference is None, f"seed {seed}: {difference}"
     assert changes.keys() == {change.value for change in Change}
+
+
+@pytest.mark.parametrize("seed", [598, 989, 2273])
+def test_places_whose_sensors_change_hands_or_come_too_late_tell_what_the_oracle_tells(seed: int):
+    ((_, difference, _),) = rounds([seed], shapes=("agreement",))
+    assert difference is None, difference
 
 
 @settings(RANDOM, max_examples=25)
