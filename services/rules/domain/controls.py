@@ -93,6 +93,7 @@ class Controls(Meetings, Silences, Districts):
         self._take_facts(known, record, body)
         of, street, department = record.sensor, known.street, known.department
         outputs += self._give_up(Change.SENSOR_MOVED, lambda one: one.sensor == of and (one.street, one.department) != (street, department))
+        self._see(known)
         outputs += self._stand(known, stood)
         self._listen(known, anew=known.adapter != adapter)
         return Reason.APPLIED, outputs
@@ -116,12 +117,9 @@ class Controls(Meetings, Silences, Districts):
         page = page_of(record.sensor)
         self.pages.touch(page)
         if known is not None:
+            self._freeze_places(known)
             outputs += self._drop(known, Change.SENSOR_MOVED, lambda _: True)
             self.pages.remove(known)
-            for place in self.places.values():
-                if record.sensor in place.births:
-                    self.pages.touch(place.page)
-                    del place.births[record.sensor]
         self.arrived.pop(record.sensor, None)
         gone = self.sensors[record.sensor] = Sensor(record.sensor)
         gone.page, gone.version = page, record.version
@@ -136,6 +134,14 @@ class Controls(Meetings, Silences, Districts):
         sensor.version, sensor.street, sensor.name_json = record.version, self._same(record.street), msgspec.json.encode(facts.name)
         sensor.facts = self.facts_of((facts.department, facts.domain, facts.adapter, body.path, names, *shared))
 
+    def _see(self, sensor: Sensor) -> None:
+        """What is decided from here on is decided by what the sensor is now."""
+        for series in sensor.series.values():
+            for one in series.trackers.values():
+                ruled = self._rules.get(one.rule)
+                if one.owner is series and ruled is not None and ruled.meaning == one.meaning:
+                    one.scene = ruled.scene(sensor.attributes)
+
     def _freeze(self, sensor: Sensor) -> None:
         """What was decided before a change of the sensor stays; limits may be others from here on."""
         for series in sensor.series.values():
@@ -143,16 +149,17 @@ class Controls(Meetings, Silences, Districts):
             for one in series.trackers.values():
                 if one.owner is None:
                     continue
+                fresh = one.scene.fresh(series.period_s)
                 if one.samples is None:
-                    folding.freeze(one, series, one.scene.plan, series.newest)
+                    folding.freeze(one, series, one.scene.plan, fresh, series.newest)
                 else:
                     kind = one.scene.kind
                     newest = max(series.newest, one.samples.ends[-1] if one.samples.ends else NEVER)
                     if one.samples.leaves is not None:
                         newest = max([newest, *(source.newest for _, _, source in columns_of(one, one.scene) if source is not None)])
-                    if kind is not None and not kind.at_readings:
+                    if kind is not None and not kind.at_readings and one.samples.first < OPEN_END:
                         newest = self.now - series.grace
-                    folding.freeze(one, one.samples, one.scene.plan, newest)
+                    folding.freeze(one, one.samples, one.scene.plan, fresh, newest)
 
     def _activation(self, record: wire.Activation) -> Outcome:
         known = self._rules.get(record.rule)
@@ -220,6 +227,4 @@ class Controls(Meetings, Silences, Districts):
         for ruled in self._index.regional:
             if which(ruled.rule.id):
                 outputs += self.statistics.leave(ruled, sensor, self.now, self.source)
-        for key in [key for key in sensor.places or () if which(key.partition("\n")[0])]:
-            outputs += self._leave(sensor, key)
-        return outputs
+        return outputs + self._leave(sensor, {head for head in self._stands(sensor) if which(head.partition("\n")[0])})

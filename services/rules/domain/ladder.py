@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from services.rules.domain.plan import Sample, Tier
+from services.rules.domain.plan import Limit, Sample, Tier
 
 NEVER = -(1 << 62)
 """A time before all."""
@@ -19,8 +19,8 @@ class Flip(NamedTuple):
     on: bool
     end: int
     value: Sample
-    limit: float | None
-    """The limit that was met; None of a condition."""
+    limit: Limit
+    """What the sample was held against."""
 
 
 class Run:
@@ -28,11 +28,11 @@ class Run:
 
     __slots__ = ("count", "last", "since", "waiting")
 
-    def __init__(self, since: int, count: int, last: tuple[int, Sample, float | None], *, waiting: bool = False) -> None:
+    def __init__(self, since: int, count: int, last: tuple[int, Sample, Limit], *, waiting: bool = False) -> None:
         self.since = since
         self.count = count
         self.last = last
-        """The newest sample of the run: (end, value, the limit that it met)."""
+        """The newest sample of the run: (end, value, what it was held against)."""
         self.waiting = waiting
         """Whether samples at its due time or later have come, which are looked at again once it is decided."""
 
@@ -77,7 +77,7 @@ def advance(  # noqa: C901 - one loop: a call a sample would cost more than the 
             run = None
             continue
         if run is None or end - run.last[0] > fresh:
-            run = Run(end, 0, (end, value, None))
+            run = Run(end, 0, (end, value, ()))
         run.count += 1
         run.last = (end, value, way.limit_at(end))
         if not way.dwell and run.count >= way.readings:

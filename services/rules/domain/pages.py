@@ -15,6 +15,7 @@ from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.rules.domain.episodes import OPEN_END, Episode, Guard, Life, Transition
 from services.rules.domain.kinds.regional import Closing, Region, Source
 from services.rules.domain.ladder import Flip, Run
+from services.rules.domain.plan import Judged
 from services.rules.domain.revision import Evidence
 from services.rules.domain.ring import FEW, Ring
 from services.rules.domain.state import Clock, Place, Samples, Sensor, Series, Shape, Silence, Stretch, Tracker, grace
@@ -289,10 +290,14 @@ def _read_tracker(rule: str, content: Any) -> Tracker:
         one.runs = _read_runs(runs)
         one.samples = None if samples is None else _read_samples(samples)
         one.life = _read_life(life)
-        one.kept = None if kept is None else [(end, _value(value)) for end, value in kept]
+        one.kept = None if kept is None else {end: (_value(value), _read_verdicts(said)) for end, (value, said) in kept.items()}
         if stretches is not None:
             one.stretches = [Stretch(begin, end, mask, _read_runs(of), _read_flips(flips)) for begin, end, mask, of, flips in stretches]
     return one
+
+
+def _read_verdicts(said: Any) -> dict[int, Judged]:
+    return {gravity: Judged(*_value(verdict)) for gravity, verdict in said.items()}
 
 
 def _value(value: Any) -> Any:
@@ -302,7 +307,7 @@ def _value(value: Any) -> Any:
 def _read_runs(runs: Any) -> dict[int, Run] | None:
     if runs is None:
         return None
-    return {gravity: Run(since, of, (last[0], _value(last[1]), last[2]), waiting=waiting) for gravity, (since, of, last, waiting) in runs.items()}
+    return {gravity: Run(since, of, _value(last), waiting=waiting) for gravity, (since, of, last, waiting) in runs.items()}
 
 
 def _read_guard(content: Any) -> Guard:
@@ -316,7 +321,7 @@ def _read_flips(flips: Any) -> list[Flip] | None:
 
 def _flip(content: Any) -> Flip:
     at, gravity, on, end, value, limit = content
-    return Flip(at, gravity, on, end, _value(value), limit)
+    return Flip(at, gravity, on, end, _value(value), _value(limit))
 
 
 def _read_flip(content: Any) -> Flip | None:

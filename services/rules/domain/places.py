@@ -59,8 +59,7 @@ class Places(Core):
         """Take a sensor out of places where it no longer stands; in new ones only what it reads from here on counts."""
         outputs: list[Output] = []
         stands = self._stands(sensor)
-        for key in [key for key in sensor.places or () if not any(key.startswith(head) for head in stands)]:
-            outputs += self._leave(sensor, key)
+        outputs += self._leave(sensor, stood - stands)
         for key, place in self.places.items():
             if any(key.startswith(head) for head in stands - stood):
                 self.pages.touch(place.page)
@@ -68,23 +67,18 @@ class Places(Core):
                 place.births[sensor.id] = NEVER if series is None else series.newest
         return outputs
 
-    def _leave(self, sensor: Sensor, key: str) -> list[Output]:
-        """Take a sensor out of a place; a place without members is forgotten."""
-        assert sensor.places is not None  # noqa: S101 - it has one
-        sensor.places = {name: series for name, series in sensor.places.items() if name != key} or None
-        place = self.places.get(key)
-        if place is None:
-            return []
-        self.pages.touch(place.page)
-        place.members.pop(sensor.id, None)
-        place.births.pop(sensor.id, None)
-        if place.tracker is None:
-            return []
-        if any(member.newest > NEVER for member in place.members.values()) or self._others_stand(place, sensor):
-            freeze_place(place)
-            return []
-        outputs = self._end(place.tracker, Change.SENSOR_MOVED)
-        self._forget_place(key)
+    def _leave(self, sensor: Sensor, heads: set[str]) -> list[Output]:
+        """Take a sensor out of the places whose keys begin so, in which it was read or not; a place is forgotten once nobody stands there who was."""
+        outputs: list[Output] = []
+        for key, place in [(key, self.places[key]) for key in self.places if key.startswith(tuple(heads))]:
+            self.pages.touch(place.page)
+            place.members.pop(sensor.id, None)
+            place.births.pop(sensor.id, None)
+            sensor.places = {name: series for name, series in (sensor.places or {}).items() if name != key} or None
+            left = any(member.newest > NEVER for member in place.members.values()) or self._others_stand(place, sensor)
+            if place.tracker is not None and not left:
+                outputs += self._end(place.tracker, Change.SENSOR_MOVED)
+                self._forget_place(key)
         return outputs
 
     def _freeze_places(self, sensor: Sensor) -> None:
@@ -133,4 +127,4 @@ def freeze_place(place: Place) -> None:
     """What was decided of a place before one of its members changed stays."""
     one = place.tracker
     if one is not None and one.owner is not None and one.samples is not None:
-        folding.freeze(one, one.samples, one.scene.plan, place.newest)
+        folding.freeze(one, one.samples, one.scene.plan, one.scene.fresh(place.period_s), place.newest)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.limit import WEEKDAYS, Case, Limits
 from schemas.measure import Window
@@ -14,6 +14,8 @@ from schemas.rule import FRESH, MAIN, All, Compare, Condition, Direction, Either
 from services.rules.domain.calendar import local
 
 Truth = bool | None
+Limit = float | tuple[float, ...]
+"""What a way held a sample against: a number; of a condition the number of each of its comparisons, in the order written."""
 Sample = Any
 """A number; of a rule with other measures beside its own a tuple of numbers or None, the rule's own first; of a place (number, names)."""
 
@@ -83,12 +85,18 @@ class WayPlan:
     readings: int
     dwell: int
     test: Callable[[int, Sample], Truth]
+    limit_at: Callable[[int], Limit]
     parts: tuple[tuple[Compare, Bound, int], ...]
     """Of a condition: its comparisons in the order written, with the place of each one's measure in the sample."""
 
-    def limit_at(self, time: int) -> float | None:
-        """Return the limit at a time; None of a condition."""
-        return None if self.bound is None else self.bound.at(time)
+
+class Judged(NamedTuple):
+    """What a tier says of a sample: whether it passes on the way up and on the way down, and the limits it was held against."""
+
+    up: Truth
+    up_limit: Limit
+    down: Truth
+    down_limit: Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,24 @@ class Tier:
     gravity: int
     up: WayPlan
     down: WayPlan
+
+    def judge(self, end: int, value: Sample) -> Judged:
+        """Return what it says of a sample."""
+        return Judged(self.up.test(end, value), self.up.limit_at(end), self.down.test(end, value), self.down.limit_at(end))
+
+    def after(self, verdicts: Mapping[int, Judged]) -> Tier:
+        """Return a tier like this one that says of the samples of some ends what was said of them before."""
+
+        def way(of: WayPlan, test: int, limit: int) -> WayPlan:
+            def tested(end: int, value: Sample) -> Truth:
+                return verdicts[end][test] if end in verdicts else of.test(end, value)  # type: ignore[return-value]
+
+            def limit_at(end: int) -> Limit:
+                return verdicts[end][limit] if end in verdicts else of.limit_at(end)  # type: ignore[return-value]
+
+            return replace(of, test=tested, limit_at=limit_at)
+
+        return Tier(self.gravity, way(self.up, 0, 1), way(self.down, 2, 3))
 
 
 class Plan:
@@ -140,7 +166,8 @@ class Plan:
         bound = None if way.limit is None else Bound(way.limit, attributes, zone)
         parts = tuple((one, Bound(one.above or one.below, attributes, zone), self.columns.index(one.measure)) for one in way.compares())  # type: ignore[arg-type]
         test = _limit_test(bound, sign, several=self._columned) if bound is not None else _condition(way.when, iter(parts), several=self._columned)
-        return WayPlan(way, bound, sign, way.readings, micros(way.dwell), test, parts)
+        limit_at = bound.at if bound is not None else lambda end: tuple(part[1].at(end) for part in parts)
+        return WayPlan(way, bound, sign, way.readings, micros(way.dwell), test, limit_at, parts)
 
 
 def relevant(rule: Rule) -> tuple[str, ...]:
@@ -165,12 +192,11 @@ def _limit_test(bound: Bound, sign: int, *, several: bool) -> Callable[[int, Sam
     return first if several else number
 
 
-def holds(part: tuple[Compare, Bound, int], at: int, value: float | None) -> Truth:
+def holds(compare: Compare, limit: float, value: float | None) -> Truth:
     """Say whether a comparison holds; None when its measure is unknown."""
     if value is None:
         return None
-    compare, bound, _ = part
-    return value >= bound.at(at) if compare.above is not None else value <= bound.at(at)
+    return value >= limit if compare.above is not None else value <= limit
 
 
 def _condition(condition: Condition | None, parts: Any, *, several: bool) -> Callable[[int, Sample], Truth]:
@@ -179,7 +205,7 @@ def _condition(condition: Condition | None, parts: Any, *, several: bool) -> Cal
             part = next(parts)
 
             def compare(at: int, sample: Sample) -> Truth:
-                return holds(part, at, sample[part[2]] if several else sample)
+                return holds(part[0], part[1].at(at), sample[part[2]] if several else sample)
 
             return compare
         case Not():

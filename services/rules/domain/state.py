@@ -13,9 +13,10 @@ import msgspec
 from services.rules.domain.episodes import OPEN_END, Life
 from services.rules.domain.few import Few
 from services.rules.domain.ladder import NEVER, Flip, Run
+from services.rules.domain.plan import Judged
 from services.rules.domain.ring import Ring
 
-VERSION = 5
+VERSION = 6
 
 
 INSTANT_GRACE = 5_000_000
@@ -101,8 +102,9 @@ class Tracker:
         self.stretches: list[Stretch] | None = None
         """None: rested since `floor`, all off."""
         self.life: Life | None = None
-        self.kept: list[tuple[int, Any]] | None = None
-        """Readings at or before `floor` for which a waiting latch is still to be taken through."""
+        self.kept: dict[int, tuple[Any, dict[int, Judged]]] | None = None
+        """Samples at or before `floor` through which a waiting latch is still to be taken, by end: the value, and what each tier, by gravity, said
+        of it before the sensor changed."""
         self.reached = NEVER
         """The latest time that was decided without a sample at it: an earlier sample is late, even if it is the newest."""
         self.seen = NEVER

@@ -65,11 +65,11 @@ def ended(warning: Warning, change: Change, now: int) -> Revision:
 
 def _evidence(flip: Flip, tier: int, tracker: Tracker, owner: Owner, ruled: Ruled, record: wire.Record | None) -> Evidence:
     scene: Scene = tracker.scene
-    rule, plan = ruled.rule, scene.plan
-    decided = plan.by_gravity[flip.gravity]
+    rule = ruled.rule
+    decided = scene.plan.by_gravity[flip.gravity]
     way = decided.up if flip.on else decided.down
     parts = _parts(way, flip, rule)
-    clears = _clearing(plan.by_gravity[tier].down, flip.end, rule) if tier else None
+    clears = _clearing(scene.plan.by_gravity[tier].down, flip.end, rule) if tier else None
     own = isinstance(record, wire.Observation) and record.end == flip.end and not isinstance(owner, Silence)
     kind = "condition" if way.parts else rule.measure.kind
     window = scene.window
@@ -78,7 +78,7 @@ def _evidence(flip: Flip, tier: int, tracker: Tracker, owner: Owner, ruled: Rule
         measure=kind,
         value=_value(flip, parts),
         unit=rule.unit,
-        limit=flip.limit,
+        limit=None if isinstance(flip.limit, tuple) else flip.limit,
         direction=rule.direction.value,
         readings=None if way.dwell else way.readings,
         dwell_s=way.dwell / 1e6 if way.dwell else None,
@@ -106,16 +106,18 @@ def _value(flip: Flip, parts: tuple[Part, ...]) -> float:
 
 
 def _parts(way: WayPlan, flip: Flip, rule: Rule) -> tuple[Part, ...]:
+    if not isinstance(flip.limit, tuple):
+        return ()
     found = []
-    for part in way.parts:
-        compare, bound, column = part
+    for (compare, _, column), limit in zip(way.parts, flip.limit, strict=True):
         value = flip.value[column] if isinstance(flip.value, tuple) else flip.value
         metric = rule.applies.metric if compare.measure == MAIN else rule.also[compare.measure].metric
         direction = "above" if compare.above is not None else "below"
-        found.append(Part(compare.measure, metric, value, direction, bound.at(flip.end), holds(part, flip.end, value)))
+        found.append(Part(compare.measure, metric, value, direction, limit, holds(compare, limit, value)))
     return tuple(found)
 
 
 def _clearing(way: WayPlan, at: int, rule: Rule) -> Clearing:
     good = "below" if rule.direction.value == "above" else "above"
-    return Clearing(way.limit_at(at), good, None if way.dwell else way.readings, way.dwell / 1e6 if way.dwell else None)
+    limit = None if way.bound is None else way.bound.at(at)
+    return Clearing(limit, good, None if way.dwell else way.readings, way.dwell / 1e6 if way.dwell else None)

@@ -5,15 +5,15 @@ Every function returns the revisions that follow, as `episodes.News`.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 from services.rules.domain import episodes
 from services.rules.domain.episodes import OPEN_END, Life, News, identity
 from services.rules.domain.ladder import NEVER, Flip, Run, advance
-from services.rules.domain.plan import Plan
+from services.rules.domain.plan import Plan, Tier
 from services.rules.domain.ring import Ring
 from services.rules.domain.state import Stretch, Tracker
 
@@ -51,7 +51,7 @@ def _on(tracker: Tracker, ring: Ring, plan: Plan, moment: Moment, new: list[tupl
     mask, rested = tracker.mask, not tracker.runs
     flips: list[Flip] = []
     after, runs = mask, tracker.runs
-    for tier in plan.tiers:
+    for tier in plan.tiers if tracker.kept is None else _tiers(tracker, plan):
         on = bool(mask >> tier.gravity & 1)
         run = runs.get(tier.gravity) if runs else None
         if run is None:
@@ -86,7 +86,15 @@ def _since(tracker: Tracker, ring: Ring, first: int) -> list[tuple[int, Any]]:
     """Return the samples from a time on, those at or before the floor as they were there then."""
     if first > tracker.floor:
         return ring.since(first)
-    return [one for one in tracker.kept or () if one[0] >= first] + ring.since(tracker.floor + 1)
+    return [(end, value) for end, (value, _) in (tracker.kept or {}).items() if end >= first] + ring.since(tracker.floor + 1)
+
+
+def _tiers(tracker: Tracker, plan: Plan) -> Sequence[Tier]:
+    """Return the tiers of a plan, which say of samples at or before the floor what was said of them then."""
+    kept = tracker.kept
+    if kept is None:
+        return plan.tiers
+    return [tier.after({end: said[tier.gravity] for end, (_, said) in kept.items()}) for tier in plan.tiers]
 
 
 def _note_rest(tracker: Tracker, mask: int, end: int, flips: list[Flip], *, rested: bool) -> None:
@@ -131,7 +139,7 @@ def again(tracker: Tracker, ring: Ring, plan: Plan, moment: Moment, first: int) 
     samples = _since(tracker, ring, begin)
     flips: list[Flip] = []
     mask = start.mask
-    for tier in plan.tiers:
+    for tier in _tiers(tracker, plan):
         on = bool(mask >> tier.gravity & 1)
         run = runs.get(tier.gravity) if runs else None
         mine = samples
@@ -198,12 +206,23 @@ def due(tracker: Tracker, plan: Plan) -> int:
     return found
 
 
-def freeze(tracker: Tracker, ring: Ring, plan: Plan, newest: int) -> None:
-    """Set the floor: what was decided of samples up to `newest` stays."""
+def freeze(tracker: Tracker, ring: Ring, plan: Plan, fresh: int, newest: int) -> None:
+    """Set the floor: of samples up to `newest` none can come, be corrected or be judged otherwise any more."""
+    floor = max(tracker.floor, newest)
+    if tracker.reached > floor:  # decided of later times: a sample that comes before them still counts
+        stretches = tracker.stretches or [Stretch(tracker.floor, OPEN_END, 0)]
+        start = stretches[max(0, bisect_right(stretches, floor, key=lambda stretch: stretch.begin) - 1)]
+        there = _marked(tracker, ring, plan, fresh, start, floor)
+        tracker.stretches = [there]
+        if not tracker.runs:
+            tracker.stretches.append(Stretch(tracker.reached, OPEN_END, tracker.mask))
+        tracker.kept, tracker.floor = None, floor
+        return
     waiting = [run.since + (tier.down if tracker.mask >> tier.gravity & 1 else tier.up).dwell for tier, run in _runs(tracker, plan) if run.waiting]
     kept = _since(tracker, ring, min(waiting)) if waiting else []
-    tracker.kept = kept or None
-    tracker.floor = max(tracker.floor, newest)
+    tiers = _tiers(tracker, plan)
+    tracker.kept = {end: (value, {tier.gravity: tier.judge(end, value) for tier in tiers}) for end, value in kept} or None
+    tracker.floor = floor
     tracker.reached = NEVER
     flips = list(tracker.life.flips) if tracker.life else []
     if tracker.runs:
@@ -229,6 +248,8 @@ def settle(tracker: Tracker, ring: Ring, plan: Plan, fresh: int, cut: int) -> No
     if start.end < cut - 1:
         stretches[at] = _marked(tracker, ring, plan, fresh, start, cut - 1)
     del stretches[:at]
+    if stretches[0].begin > tracker.floor:
+        tracker.kept = None
     if tracker.life is not None:
         tracker.life.settle(min(cut, stretches[0].begin + 1), plan.guard)
 
@@ -237,7 +258,7 @@ def _marked(tracker: Tracker, ring: Ring, plan: Plan, fresh: int, start: Stretch
     """Return the latches as they stood after all samples up to a time in the middle of a disturbance."""
     runs: Runs = {gravity: run.copy() for gravity, run in start.runs.items()} if start.runs else None
     mask = start.mask
-    for tier in plan.tiers:
+    for tier in _tiers(tracker, plan):
         on = bool(mask >> tier.gravity & 1)
         run = runs.get(tier.gravity) if runs else None
         begin = run.since + (tier.down if on else tier.up).dwell if run is not None and run.waiting else start.end + 1

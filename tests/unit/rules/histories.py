@@ -15,6 +15,7 @@ from schemas.control import RuleActivation, SensorRecord
 from schemas.rule import Rule
 from schemas.sensor import Sensor
 from schemas.tiers import TIERS
+from services.rules.domain.plan import relevant
 
 SECOND = 1_000_000
 START = 1_760_000_000 * SECOND
@@ -167,6 +168,29 @@ def _plain(way: Fields) -> Fields:
     return way | {"limit": way["limit"]["default"]} if any("attributes" in case for case in cases) else way
 
 
+def _phased(rng: Random) -> Fields:
+    """Limits on both ways that follow an attribute of the sensor."""
+    fields = rng.choice([_value, _value, _window, _rate, _conditions, _grid])(rng)
+
+    def phased(limit: float) -> Fields:
+        return {"default": limit, "cases": [{"limit": limit + rng.choice([-30.0, -10.0, 10.0]), "attributes": {"phase": ["digging"]}}]}
+
+    def those(condition: Fields) -> None:
+        for side in ("above", "below"):
+            if side in condition:
+                condition[side] = phased(condition[side])
+        for one in (*condition.get("all", ()), *condition.get("any", ()), *([condition["not"]] if "not" in condition else ())):
+            those(one)
+
+    for up, down in fields["tiers"].values():
+        for way in (up, down):
+            if "when" in way:
+                those(way["when"])
+            elif not isinstance(way["limit"], dict) and rng.random() < 0.7:
+                way["limit"] = phased(way["limit"])
+    return fields
+
+
 def _exceedances(rng: Random) -> Fields:
     over: Any = rng.choice(LIMITS)
     if rng.random() < 0.3:
@@ -241,6 +265,7 @@ SHAPES: dict[str, Callable[[Random], Fields]] = {
     "agreement": _agreement,
     "condition": _conditions,
     "absence": _absence,
+    "phased": _phased,
 }
 
 
@@ -286,6 +311,7 @@ KINDS = (
     + ("pause",) * 2
     + ("sensor", "sensor", "move", "edit", "edit", "enable", "rule", "spoil", "stray")
 )
+RESTLESS = (*KINDS, *("sensor",) * 25)
 
 
 class History:
@@ -311,8 +337,9 @@ class History:
         drawn = [random_rule(self.rng, id_, shapes) for id_ in RULES for _ in range(2)]
         for new in drawn[:: self.rng.randint(1, 2)]:
             self._rule(new)
+        kinds = RESTLESS if any("phase" in relevant(one) for one in drawn) else KINDS
         while len(self.log) < size:
-            self._command(self.rng.choice(KINDS), drawn)
+            self._command(self.rng.choice(kinds), drawn)
 
     def _command(self, kind: str, drawn: list[Rule]) -> None:
         rng = self.rng

@@ -784,7 +784,7 @@ class Oracle:
         own = record if isinstance(record, wire.Observation) and record.end == sample.at else None
         return {
             **_decided(rule, step.flip, tracker.series),
-            **_clears(rule, sample, step.tier),
+            **_clears(rule, sample.at, step.tier, {} if _is_place(tracker) else self.sensors[tracker.series.sensor].sensor.attributes),
             "sensors": list(sample.sensors),
             "observation": own.id if own else None,
             "received_at": json_time(own.received) if own else None,
@@ -899,7 +899,7 @@ class Oracle:
             "origin": tale.newest["origin"],
             "evidence": {
                 **_decided(rule, flip, Series(silence.sensor, rule.applies.metric, "instant", 0, silence.origin)),
-                **_clears(rule, flip.sample, after),
+                **_clears(rule, flip.at, after, record.sensor.attributes),
                 "sensors": [],
                 "observation": None,
                 "received_at": None,
@@ -992,10 +992,12 @@ def _decided(rule: Rule, flip: Flip, series: Series) -> Told:
     }
 
 
-def _clears(rule: Rule, sample: Sample, tier: int) -> Told:
+def _clears(rule: Rule, at: int, tier: int, attributes: dict[str, str]) -> Told:
+    """What would clear it from now on: by what the sensor is now, at the hour of the sample that decided."""
     if not tier:
         return {"clears_at": None, "clears": None}
-    way, limit = rule.tiers[TIERS[tier - 1]].down, sample.downs[tier].limit
+    way = rule.tiers[TIERS[tier - 1]].down
+    limit = None if way.limit is None else resolve(way.limit, attributes, at, rule.timezone)
     dwell = way.dwell.total_seconds() if way.dwell is not None else None
     clears = {"limit": limit, "direction": other(rule.direction).value, "readings": way.readings if dwell is None else None, "dwell_s": dwell}
     return {"clears_at": limit, "clears": clears}
