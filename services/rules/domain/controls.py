@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 from pydantic import ValidationError
@@ -18,13 +18,12 @@ from services.rules.domain.districts import Districts
 from services.rules.domain.episodes import OPEN_END
 from services.rules.domain.index import Ruled
 from services.rules.domain.kinds import regional
-from services.rules.domain.ladder import NEVER
 from services.rules.domain.meetings import Meetings, columns_of
 from services.rules.domain.outcome import NOTHING, Outcome, Reason
 from services.rules.domain.pages import HEAD
 from services.rules.domain.revision import Output
 from services.rules.domain.silences import Silences
-from services.rules.domain.state import Sensor, Silence
+from services.rules.domain.state import Place, Sensor, Series, Silence, Tracker
 
 
 class _SensorFacts(msgspec.Struct):
@@ -119,6 +118,9 @@ class Controls(Meetings, Silences, Districts):
         if known is not None:
             self._freeze_places(known)
             outputs += self._drop(known, Change.SENSOR_MOVED, lambda _: True)
+            stood = self._stands(known)
+            self._leave(known, stood)
+            outputs += self._end_places(stood)
             self.pages.remove(known)
         self.arrived.pop(record.sensor, None)
         gone = self.sensors[record.sensor] = Sensor(record.sensor)
@@ -154,10 +156,10 @@ class Controls(Meetings, Silences, Districts):
                     folding.freeze(one, series, one.scene.plan, fresh, series.newest)
                 else:
                     kind = one.scene.kind
-                    newest = max(series.newest, one.samples.ends[-1] if one.samples.ends else NEVER)
+                    newest = series.newest
                     if one.samples.leaves is not None:
                         newest = max([newest, *(source.newest for _, _, source in columns_of(one, one.scene) if source is not None)])
-                    if kind is not None and not kind.at_readings and one.samples.first < OPEN_END:
+                    if kind is not None and not kind.at_readings:
                         newest = self.now - series.grace
                     folding.freeze(one, one.samples, one.scene.plan, fresh, newest)
 
@@ -177,8 +179,10 @@ class Controls(Meetings, Silences, Districts):
         outputs += self._give_up(Change.RULE_CHANGED, lambda one: one.rule == name and one.meaning < meaning)
         self._rules[record.rule] = new
         self.bodies[record.rule] = record.body
-        self.aside.pop(record.rule, None)
+        failed = self.aside.pop(record.rule, None)
         self._index_anew()
+        if failed is not None:
+            self._resume(record.rule)
         if any(one is not None and isinstance(one.rule.measure, Regional | Background) for one in (known, new)):
             outputs += self._forward_rule(record, new)
         if new.rule.measure.kind == "absence" and new.rule.enabled and not self.derived:
@@ -186,6 +190,29 @@ class Controls(Meetings, Silences, Districts):
                 self.pages.touch(sensor.page)
                 self._listen(sensor)
         return Reason.APPLIED, outputs
+
+    def _resume(self, rule: str | None = None) -> None:
+        """Let trackers go on that were read from a snapshot, or of a rule that had been set aside."""
+        for one, owner, attributes in self._owned():
+            ruled = self._rules.get(one.rule)
+            if rule not in {None, one.rule} or ruled is None or ruled.meaning != one.meaning or owner.subject in self.aside.get(one.rule, ()):
+                continue
+            one.owner, one.scene = owner, ruled.scene(attributes)
+            if one.life is not None:
+                self._open.setdefault(one.rule, {})[id(one)] = one
+            if not isinstance(owner, Silence):
+                self._schedule(one)
+
+    def _owned(self) -> Iterator[tuple[Tracker, Series | Silence | Place, Mapping[str, str]]]:
+        """Yield all trackers, whose they are, and the attributes on which their limits depend."""
+        for sensor in self.sensors.values():
+            for series in sensor.series.values():
+                yield from ((one, series, sensor.attributes) for one in series.trackers.values())
+            for silence in (sensor.silences or {}).values():
+                yield silence.tracker, silence, sensor.attributes
+        for place in self.places.values():
+            if place.tracker is not None:
+                yield place.tracker, place, {}
 
     def _retire(self, known: Ruled) -> list[Output]:
         """End all that a rule has decided: it means something else from here on."""
@@ -227,4 +254,4 @@ class Controls(Meetings, Silences, Districts):
         for ruled in self._index.regional:
             if which(ruled.rule.id):
                 outputs += self.statistics.leave(ruled, sensor, self.now, self.source)
-        return outputs + self._leave(sensor, {head for head in self._stands(sensor) if which(head.partition("\n")[0])})
+        return outputs

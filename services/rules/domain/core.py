@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 from schemas import wire
+from schemas.measure import Agreement
 from schemas.tiers import GRAVITY
 from schemas.warning import Change, Warning  # noqa: A004 - the field's own word
 from services.rules.domain import pages as written
@@ -21,7 +22,7 @@ from services.rules.domain.kinds.regional import Regions, Sources
 from services.rules.domain.ladder import NEVER
 from services.rules.domain.pages import HEAD, PAGES, Pages
 from services.rules.domain.revision import Output
-from services.rules.domain.state import Facts, Place, Sensor, Series, Shape, Silence, Stretch, Tracker, grace
+from services.rules.domain.state import Facts, Place, Sensor, Series, Shape, Silence, Stretch, Tracker, grace, series_key
 from services.rules.domain.telling import Owner, ended, revision
 
 REVISE = 3_600_000_000
@@ -55,6 +56,8 @@ class Core:
         """Time of the newest tick, microseconds; 0 before the first."""
         self.sensors: dict[str, Sensor] = {}
         self.places: dict[str, Place] = {}
+        self._places_at: dict[str, list[Place]] = {}
+        """By rule and where."""
         self.bodies: dict[str, bytes] = {}
         """By rule: its newest activation as it came."""
         self.pages = Pages(self)
@@ -65,6 +68,8 @@ class Core:
         self.source, self.sources = source, sources
         self._rules: dict[str, Ruled] = {}
         self._index = Index()
+        self._agreements: list[Ruled] = []
+        """Rules of places, those too that are set aside."""
         self._generation = 0
         self._dues: list[tuple[int, int, Tracker]] = []
         self._order = count()
@@ -125,9 +130,11 @@ class Core:
         for series in owner.members.values() if isinstance(owner, Place) else owner.sensor.series.values():
             series.generation = -1
         one.owner = one.scene = None
+        one.due = OPEN_END
 
     def _index_anew(self) -> None:
         self._index = Index(ruled for name, ruled in self._rules.items() if "" not in self.aside.get(name, ()))
+        self._agreements = [one for one in self._rules.values() if one.rule.enabled and isinstance(one.rule.measure, Agreement)]
         self._generation += 1
 
     def _refold(self, one: Tracker, scene: Scene, changed: int, moment: folding.Moment | None = None) -> list[News]:
@@ -220,8 +227,14 @@ class Core:
             shape = self._same(Shape(key, metric, statistic, period_s, origin, grace(period_s)))
             series = sensor.series[shape.key] = Series(sensor, shape)
             if sensor.id in self.arrived:
-                series.newest = series.base = self.arrived[sensor.id]
+                series.newest = series.base = series.left = self.arrived[sensor.id]
         return series
+
+    def keep_place(self, place: Place) -> None:
+        """Take up a place."""
+        self.places[place.key] = place
+        self._places_at.setdefault(place.head, []).append(place)
+        self.pages.add(place)
 
     def facts_of(self, parts: tuple[Any, ...]) -> Facts:
         """Return what many sensors have in common, kept once."""
@@ -234,12 +247,6 @@ class Core:
     def _same(self, value: T) -> T:
         """Return an equal value that is kept once for all sensors."""
         return self.shared.setdefault(value, value)  # type: ignore[return-value]
-
-
-def series_key(metric: str, statistic: str, period_s: int, origin: str) -> str:
-    """Return a series' key among its sensor's. What is not real is a series of its own: no drill clears an alarm, none makes one an exercise."""
-    key = metric if statistic == "instant" and not period_s else f"{metric}/{statistic}.{period_s}s"
-    return key if origin == "real" else f"{key}@{origin}"
 
 
 _NUMBERS = tuple(range(PAGES))

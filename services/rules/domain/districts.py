@@ -13,7 +13,7 @@ from schemas.measure import Aggregate, Background, Regional
 from schemas.observation import Statistic
 from schemas.warning import Change
 from services.rules.domain import tracker as folding
-from services.rules.domain.core import REVISE, Core, page_of, series_key
+from services.rules.domain.core import REVISE, Core, page_of
 from services.rules.domain.episodes import Life
 from services.rules.domain.index import Ruled, Scene
 from services.rules.domain.kinds.regional import Region
@@ -22,7 +22,7 @@ from services.rules.domain.outcome import NOTHING, Outcome, Reason
 from services.rules.domain.pages import HEAD
 from services.rules.domain.plan import micros
 from services.rules.domain.revision import Forward, Output
-from services.rules.domain.state import HOUR_GRACE, Place, Samples, Sensor, Tracker
+from services.rules.domain.state import HOUR_GRACE, Place, Samples, Sensor, Tracker, series_key
 
 
 class Districts(Core):
@@ -187,12 +187,12 @@ class Districts(Core):
         key = _region_key(region, ruled, measure)
         place = self.places.get(key)
         if place is None:
-            place = self.places[key] = Place(key, region.region, region.name, page_of(key))
+            place = Place(key, region.region, region.name, page_of(key))
             place.metric, place.statistic, place.period_s, place.origin = metric, statistic, length_s, region.origin
             place.domain = ruled.rule.applies.domain or region.domain
             place.department = ruled.rule.applies.department or region.department
             self.pages.touch(place.page)
-            self.pages.add(place)
+            self.keep_place(place)
         self.pages.touch(place.page)
         one = place.tracker
         if one is None or one.meaning != ruled.meaning:

@@ -91,15 +91,11 @@ class Index:
     def __init__(self, ruled: Iterable[Ruled] = ()) -> None:
         self._main: dict[str, list[Ruled]] = {}
         self._also: dict[str, list[Ruled]] = {}
-        self.agreements: list[Ruled] = []
-        """Rules of places."""
         self.regional: list[Ruled] = []
         """Rules of districts and the city."""
         for one in sorted(ruled, key=lambda one: one.rule.id):
             if one.rule.enabled:
                 self._main.setdefault(one.rule.applies.metric, []).append(one)
-                if isinstance(one.rule.measure, Agreement):
-                    self.agreements.append(one)
                 if isinstance(one.rule.measure, Regional | Background):
                     self.regional.append(one)
                 for metric in {also.metric for also in one.rule.also.values()}:

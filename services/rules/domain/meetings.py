@@ -6,7 +6,7 @@ import math
 
 from schemas.measure import Background, Regional
 from schemas.rule import MAIN, Also
-from services.rules.domain.core import REVISE, SLACK, series_key
+from services.rules.domain.core import REVISE, SLACK
 from services.rules.domain.episodes import Life
 from services.rules.domain.index import Ruled, Scene, concerns, watches
 from services.rules.domain.kinds import regional
@@ -14,7 +14,7 @@ from services.rules.domain.ladder import NEVER
 from services.rules.domain.places import Places
 from services.rules.domain.plan import micros
 from services.rules.domain.ring import Ring
-from services.rules.domain.state import Samples, Sensor, Series, Tracker
+from services.rules.domain.state import Samples, Sensor, Series, Tracker, series_key
 
 
 class Meetings(Places):
@@ -71,11 +71,11 @@ class Meetings(Places):
         """Return the tracker of a rule that uses a series beside that of its own measure."""
         applies = ruled.rule.applies
         period_s = 0 if applies.period is None else round(applies.period.total_seconds())
-        own = self._series(series.sensor, applies.metric, applies.statistic.value, period_s, series.origin)
-        one = own.trackers.get(ruled.rule.id)
-        if one is None or one.scene is None or series.key not in {also_key(one.scene, name, own) for name in ruled.rule.also}:
+        own = self._bare_series(series.sensor, applies.metric, applies.statistic.value, period_s, series.origin)
+        scene = ruled.scene(series.sensor.attributes)
+        if not watches(applies, own) or series.key not in {also_key(scene, name, own) for name in ruled.rule.also}:
             return None
-        return one
+        return self._of(ruled, scene, own)
 
     def _tracker(self, ruled: Ruled, scene: Scene, series: Series) -> Tracker:
         one = series.trackers.get(ruled.rule.id)

@@ -15,7 +15,7 @@ from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.rules.domain.episodes import OPEN_END, Episode, Guard, Life, Transition
 from services.rules.domain.kinds.regional import Closing, Region, Source
 from services.rules.domain.ladder import Flip, Run
-from services.rules.domain.plan import Judged
+from services.rules.domain.plan import Verdict
 from services.rules.domain.revision import Evidence
 from services.rules.domain.ring import FEW, Ring
 from services.rules.domain.state import Clock, Place, Samples, Sensor, Series, Shape, Silence, Stretch, Tracker, grace
@@ -249,12 +249,12 @@ class Store:
 
     def _place(self, page: int, key: str, facts: Any, tracker: Any, members: Any, births: Any) -> None:
         street, name, *rest = facts
-        one = self._partition.places[key] = Place(key, street, name, page)
+        one = Place(key, street, name, page)
         one.metric, one.statistic, one.period_s, one.origin, one.domain, one.department, one.newest = rest
         one.tracker = None if tracker is None else _read_tracker(key.partition("\n")[0], tracker)
         one.births = births
         one.members = dict.fromkeys(members)  # type: ignore[assignment] # found once all sensors are there
-        self._partition.pages.add(one)
+        self._partition.keep_place(one)
 
     def _region(self, page: int, key: Any, meaning: int, name: Any, domain: str, department: str, judged: int, partials: Any) -> None:  # noqa: PLR0917 - as written
         one = self._partition.regions.known[tuple(key)] = Region(key[0], key[1], key[2], meaning, name, domain, department, page, judged=judged)
@@ -296,8 +296,8 @@ def _read_tracker(rule: str, content: Any) -> Tracker:
     return one
 
 
-def _read_verdicts(said: Any) -> dict[int, Judged]:
-    return {gravity: Judged(*_value(verdict)) for gravity, verdict in said.items()}
+def _read_verdicts(said: Any) -> dict[int, tuple[Verdict, Verdict]]:
+    return {gravity: (Verdict(*_value(up)), Verdict(*_value(down))) for gravity, (up, down) in said.items()}
 
 
 def _value(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from schemas.measure import Agreement
 from schemas.rule import Rule
 from schemas.warning import Change
@@ -29,12 +31,12 @@ class Places(Core):
             name = sensor.names[0] if sensor.names else {"zh": sensor.street, "en": sensor.street}
             if at != sensor.street:
                 name = {language: f"{text} {at.partition(':')[2]}" for language, text in name.items()}
-            place = self.places[key] = Place(key, sensor.street, name, page_of(key))
+            place = Place(key, sensor.street, name, page_of(key))
             place.metric, place.statistic, place.period_s, place.origin = series.metric, series.statistic, series.period_s, series.origin
             place.domain = ruled.rule.applies.domain or sensor.domain
             place.department = ruled.rule.applies.department or sensor.department
             self.pages.touch(place.page)
-            self.pages.add(place)
+            self.keep_place(place)
         self.pages.touch(place.page)
         if sensor.id not in place.members:
             place.members[sensor.id] = series
@@ -51,58 +53,61 @@ class Places(Core):
         return one
 
     def _stands(self, sensor: Sensor) -> set[str]:
-        """Return where rules of kind `agreement` see a sensor stand: beginnings of places' keys."""
-        found = ((ruled.rule.id, stand_of(ruled.rule, sensor)) for ruled in self._index.agreements)
+        """Return where rules of kind `agreement` see a sensor stand: the heads of places' keys."""
+        found = ((ruled.rule.id, stand_of(ruled.rule, sensor)) for ruled in self._agreements)
         return {f"{rule}\n{at}/" for rule, at in found if at is not None}
 
-    def _stand(self, sensor: Sensor, stood: set[str]) -> list[Output]:
-        """Take a sensor out of places where it no longer stands; in new ones only what it reads from here on counts."""
-        outputs: list[Output] = []
-        stands = self._stands(sensor)
-        outputs += self._leave(sensor, stood - stands)
-        for key, place in self.places.items():
-            if any(key.startswith(head) for head in stands - stood):
-                self.pages.touch(place.page)
-                series = sensor.series.get(key.partition("\n")[2].partition("/")[2])
-                place.births[sensor.id] = NEVER if series is None else series.newest
-        return outputs
+    def _at(self, heads: Iterable[str]) -> list[Place]:
+        return [place for head in heads for place in self._places_at.get(head, ())]
 
-    def _leave(self, sensor: Sensor, heads: set[str]) -> list[Output]:
-        """Take a sensor out of the places whose keys begin so, in which it was read or not; a place is forgotten once nobody stands there who was."""
-        outputs: list[Output] = []
-        for key, place in [(key, self.places[key]) for key in self.places if key.startswith(tuple(heads))]:
+    def _stand(self, sensor: Sensor, stood: set[str]) -> list[Output]:
+        """Take a sensor, whose record has changed, out of places where it no longer stands; in new ones only what it reads from here on counts."""
+        stands = self._stands(sensor)
+        self._leave(sensor, stood - stands)
+        for place in self._at(stands - stood):
+            self.pages.touch(place.page)
+            series = sensor.series.get(place.series_key)
+            place.births[sensor.id] = NEVER if series is None else series.newest
+        return self._end_places(stood)
+
+    def _leave(self, sensor: Sensor, heads: Iterable[str]) -> None:
+        for place in self._at(heads):
             self.pages.touch(place.page)
             place.members.pop(sensor.id, None)
             place.births.pop(sensor.id, None)
-            sensor.places = {name: series for name, series in (sensor.places or {}).items() if name != key} or None
-            left = any(member.newest > NEVER for member in place.members.values()) or self._others_stand(place, sensor)
-            if place.tracker is not None and not left:
+            sensor.places = {key: series for key, series in (sensor.places or {}).items() if key != place.key} or None
+
+    def _end_places(self, heads: Iterable[str]) -> list[Output]:
+        """Forget places where nobody stands any more who was read since it is of its street and department."""
+        outputs: list[Output] = []
+        for place in self._at(heads):
+            if place.tracker is not None and not self._is_read(place):
                 outputs += self._end(place.tracker, Change.SENSOR_MOVED)
-                self._forget_place(key)
+                self._forget_place(place.key)
         return outputs
+
+    def _is_read(self, place: Place) -> bool:
+        if any(member.was_read for member in place.members.values()):
+            return True
+        key, rule = place.series_key, self._rules[place.head.partition("\n")[0]].rule
+        at = place.head.partition("\n")[2].removesuffix("/")
+        read = (sensor for sensor in self.sensors.values() if key in sensor.series and sensor.series[key].was_read)
+        return any(stand_of(rule, sensor) == at for sensor in read)
 
     def _freeze_places(self, sensor: Sensor) -> None:
         """What was decided, before a sensor changes, of places where it stands and was read stays."""
-        heads = tuple(self._stands(sensor))
-        for key, place in self.places.items() if heads else ():
-            if key.startswith(heads):
-                series = sensor.series.get(key.partition("\n")[2].partition("/")[2])
-                if series is not None and series.was_read:
-                    self.pages.touch(place.page)
-                    freeze_place(place)
-
-    def _others_stand(self, place: Place, but: Sensor) -> bool:
-        """Say whether other sensors stand in a place that have been read, though perhaps not since they stand there."""
-        rule, _, subject = place.key.partition("\n")
-        at, _, key = subject.partition("/")
-        for sensor in self.sensors.values():
-            series = sensor.series.get(key)
-            if sensor is not but and series is not None and series.was_read and stand_of(self._rules[rule].rule, sensor) == at:
-                return True
-        return False
+        for place in self._at(self._stands(sensor)):
+            series = sensor.series.get(place.series_key)
+            one = place.tracker
+            if series is not None and series.was_read and one is not None and one.owner is not None and one.samples is not None:
+                self.pages.touch(place.page)
+                folding.freeze(one, one.samples, one.scene.plan, one.scene.fresh(place.period_s), place.newest)
 
     def _forget_place(self, key: str) -> None:
         place = self.places.pop(key)
+        self._places_at[place.head].remove(place)
+        if not self._places_at[place.head]:
+            del self._places_at[place.head]
         self.pages.touch(place.page)
         self.pages.remove(place)
         for name in place.members:
@@ -121,10 +126,3 @@ def stand_of(rule: Rule, sensor: Sensor) -> str | None:
         return sensor.street
     value = sensor.attributes.get(rule.measure.place.removeprefix("attribute:"))
     return None if value is None else f"{sensor.street}:{value}"
-
-
-def freeze_place(place: Place) -> None:
-    """What was decided of a place before one of its members changed stays."""
-    one = place.tracker
-    if one is not None and one.owner is not None and one.samples is not None:
-        folding.freeze(one, one.samples, one.scene.plan, one.scene.fresh(place.period_s), place.newest)

@@ -90,13 +90,15 @@ class WayPlan:
     """Of a condition: its comparisons in the order written, with the place of each one's measure in the sample."""
 
 
-class Judged(NamedTuple):
-    """What a tier says of a sample: whether it passes on the way up and on the way down, and the limits it was held against."""
+class Verdict(NamedTuple):
+    """What a way says of a sample."""
 
-    up: Truth
-    up_limit: Limit
-    down: Truth
-    down_limit: Limit
+    truth: Truth
+    limit: Limit
+
+
+Judged = tuple[Sample, Mapping[int, tuple[Verdict, Verdict]]]
+"""A sample, and what each tier, by gravity, says of it on its way up and on its way down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +109,23 @@ class Tier:
     up: WayPlan
     down: WayPlan
 
-    def judge(self, end: int, value: Sample) -> Judged:
-        """Return what it says of a sample."""
-        return Judged(self.up.test(end, value), self.up.limit_at(end), self.down.test(end, value), self.down.limit_at(end))
+    def judge(self, end: int, value: Sample) -> tuple[Verdict, Verdict]:
+        """Return what the ways up and down say of a sample."""
+        return Verdict(self.up.test(end, value), self.up.limit_at(end)), Verdict(self.down.test(end, value), self.down.limit_at(end))
 
-    def after(self, verdicts: Mapping[int, Judged]) -> Tier:
-        """Return a tier like this one that says of the samples of some ends what was said of them before."""
+    def after(self, judged: Mapping[int, Judged]) -> Tier:
+        """Return a tier like this one that says of some samples, by their ends, what was said of them before."""
 
-        def way(of: WayPlan, test: int, limit: int) -> WayPlan:
-            def tested(end: int, value: Sample) -> Truth:
-                return verdicts[end][test] if end in verdicts else of.test(end, value)  # type: ignore[return-value]
+        def way(of: WayPlan, side: int) -> WayPlan:
+            def test(end: int, value: Sample) -> Truth:
+                return judged[end][1][self.gravity][side].truth if end in judged else of.test(end, value)
 
             def limit_at(end: int) -> Limit:
-                return verdicts[end][limit] if end in verdicts else of.limit_at(end)  # type: ignore[return-value]
+                return judged[end][1][self.gravity][side].limit if end in judged else of.limit_at(end)
 
-            return replace(of, test=tested, limit_at=limit_at)
+            return replace(of, test=test, limit_at=limit_at)
 
-        return Tier(self.gravity, way(self.up, 0, 1), way(self.down, 2, 3))
+        return Tier(self.gravity, way(self.up, 0), way(self.down, 1))
 
 
 class Plan:

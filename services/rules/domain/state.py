@@ -25,6 +25,12 @@ HOUR_GRACE = 900_000_000
 """How long after it was due a dwell is decided, by the period of the series: late readings may come until then. Microseconds."""
 
 
+def series_key(metric: str, statistic: str, period_s: int, origin: str) -> str:
+    """Return a series' key among its sensor's. What is not real is a series of its own: no drill clears an alarm, none makes one an exercise."""
+    key = metric if statistic == "instant" and not period_s else f"{metric}/{statistic}.{period_s}s"
+    return key if origin == "real" else f"{key}@{origin}"
+
+
 def grace(period_s: int) -> int:
     """Return the grace of a series by its period, in microseconds."""
     if period_s == 0:
@@ -102,9 +108,8 @@ class Tracker:
         self.stretches: list[Stretch] | None = None
         """None: rested since `floor`, all off."""
         self.life: Life | None = None
-        self.kept: dict[int, tuple[Any, dict[int, Judged]]] | None = None
-        """Samples at or before `floor` through which a waiting latch is still to be taken, by end: the value, and what each tier, by gravity, said
-        of it before the sensor changed."""
+        self.kept: dict[int, Judged] | None = None
+        """By end: samples at or before `floor` through which a waiting latch is still to be taken, as judged before the sensor changed."""
         self.reached = NEVER
         """The latest time that was decided without a sample at it: an earlier sample is late, even if it is the newest."""
         self.seen = NEVER
@@ -398,6 +403,16 @@ class Place:
     def subject(self) -> str:
         """What warnings name."""
         return self.key.partition("\n")[2]
+
+    @property
+    def series_key(self) -> str:
+        """The key of the series that are read there, each among its sensor's."""
+        return series_key(self.metric, self.statistic, self.period_s, self.origin)
+
+    @property
+    def head(self) -> str:
+        """The rule and where: the key without that of the series."""
+        return self.key.removesuffix(self.series_key)
 
 
 class Clock:

@@ -17,7 +17,7 @@ from schemas.rule import MAIN
 from services.rules.domain import samples
 from services.rules.domain import tracker as folding
 from services.rules.domain.controls import Controls
-from services.rules.domain.core import MOST_READINGS, REVISE, SLACK, series_key
+from services.rules.domain.core import MOST_READINGS, REVISE, SLACK
 from services.rules.domain.episodes import OPEN_END, News
 from services.rules.domain.index import Ruled, Scene
 from services.rules.domain.meetings import columns_of, rest
@@ -26,8 +26,7 @@ from services.rules.domain.pages import HEAD, Store
 from services.rules.domain.plan import fresh_of
 from services.rules.domain.revision import Output
 from services.rules.domain.ring import FEW, Ring
-from services.rules.domain.state import INSTANT_GRACE, Place, Series, Silence, Tracker, grace
-from services.rules.domain.telling import Owner
+from services.rules.domain.state import INSTANT_GRACE, Place, Series, Tracker, grace, series_key
 
 LOOKS = FEW - 1
 """With each thirty-second reading that a series holds it is looked whether the oldest are to be forgotten; with one that comes late before it is
@@ -60,9 +59,9 @@ class Partition(Controls):
             store = Store(partition)
             for page, body in pages.items():
                 store.read(page, body)
+            partition.put_together()
         except (msgspec.DecodeError, ValidationError, TypeError, KeyError) as error:
-            raise ValueError(f"a snapshot cannot be read: {error}") from error
-        partition.put_together()
+            raise ValueError(f"a snapshot cannot be read: {error!r}") from error
         return partition
 
     def put_together(self) -> None:
@@ -71,24 +70,18 @@ class Partition(Controls):
         self._index_anew()
         for sensor in self.sensors.values():
             for series in sensor.series.values():
-                for one in series.trackers.values():
-                    self._resume(one, series, sensor.attributes)
                 for name, meaning in series.counted:
                     counting = self._rules.get(name)
                     if counting is not None and counting.meaning == meaning:
                         self.statistics.add(counting, series)
-            for silence in (sensor.silences or {}).values():
-                self._resume(silence.tracker, silence, sensor.attributes)
-                self.listening.expect(silence)
-        self._resume_places()
-
-    def _resume_places(self) -> None:
         for place in self.places.values():
-            if place.tracker is not None:
-                for name in place.members:
-                    member = self.sensors[name]
-                    place.members[name] = member.series[(member.places or {})[place.key]]
-                self._resume(place.tracker, place, {})
+            for name in place.members:
+                member = self.sensors[name]
+                place.members[name] = member.series[(member.places or {})[place.key]]
+        self._resume()
+        for sensor in self.sensors.values():
+            for silence in (sensor.silences or {}).values():
+                self.listening.expect(silence)
         self._wait_anew()
 
     def _read_rules(self) -> None:
@@ -97,16 +90,6 @@ class Partition(Controls):
                 self._rules[name] = Ruled(RuleActivation.model_validate_json(body))
             except ValidationError as error:  # one that an older version took
                 self._set_aside(name, "", error)
-
-    def _resume(self, one: Tracker, owner: Owner, attributes: Mapping[str, str]) -> None:
-        ruled = self._rules.get(one.rule)
-        if ruled is None or ruled.meaning != one.meaning or owner.subject in self.aside.get(one.rule, ()):
-            return
-        one.owner, one.scene = owner, ruled.scene(attributes)
-        if one.life is not None:
-            self._open.setdefault(one.rule, {})[id(one)] = one
-        if not isinstance(owner, Silence):
-            self._schedule(one)
 
     # --- records ---
 
@@ -346,4 +329,4 @@ class Partition(Controls):
         series.cut(cut)
 
 
-__all__ = ["Outcome", "Partition", "Reason", "grace", "series_key"]
+__all__ = ["Outcome", "Partition", "Reason", "grace"]

@@ -51,7 +51,7 @@ def _on(tracker: Tracker, ring: Ring, plan: Plan, moment: Moment, new: list[tupl
     mask, rested = tracker.mask, not tracker.runs
     flips: list[Flip] = []
     after, runs = mask, tracker.runs
-    for tier in plan.tiers if tracker.kept is None else _tiers(tracker, plan):
+    for tier in _tiers(tracker, plan):
         on = bool(mask >> tier.gravity & 1)
         run = runs.get(tier.gravity) if runs else None
         if run is None:
@@ -91,10 +91,7 @@ def _since(tracker: Tracker, ring: Ring, first: int) -> list[tuple[int, Any]]:
 
 def _tiers(tracker: Tracker, plan: Plan) -> Sequence[Tier]:
     """Return the tiers of a plan, which say of samples at or before the floor what was said of them then."""
-    kept = tracker.kept
-    if kept is None:
-        return plan.tiers
-    return [tier.after({end: said[tier.gravity] for end, (_, said) in kept.items()}) for tier in plan.tiers]
+    return plan.tiers if tracker.kept is None else [tier.after(tracker.kept) for tier in plan.tiers]
 
 
 def _note_rest(tracker: Tracker, mask: int, end: int, flips: list[Flip], *, rested: bool) -> None:
@@ -207,15 +204,16 @@ def due(tracker: Tracker, plan: Plan) -> int:
 
 
 def freeze(tracker: Tracker, ring: Ring, plan: Plan, fresh: int, newest: int) -> None:
-    """Set the floor: of samples up to `newest` none can come, be corrected or be judged otherwise any more."""
+    """Set the floor: up to `newest` no sample comes any more, changes, or is judged otherwise; what was decided of later times is still open."""
     floor = max(tracker.floor, newest)
-    if tracker.reached > floor:  # decided of later times: a sample that comes before them still counts
+    decided = max(tracker.reached, ring.ends[-1] if ring.ends else NEVER)
+    if decided > floor:  # a sample that comes before them still counts
         stretches = tracker.stretches or [Stretch(tracker.floor, OPEN_END, 0)]
         start = stretches[max(0, bisect_right(stretches, floor, key=lambda stretch: stretch.begin) - 1)]
         there = _marked(tracker, ring, plan, fresh, start, floor)
         tracker.stretches = [there]
         if not tracker.runs:
-            tracker.stretches.append(Stretch(tracker.reached, OPEN_END, tracker.mask))
+            tracker.stretches.append(Stretch(decided, OPEN_END, tracker.mask))
         tracker.kept, tracker.floor = None, floor
         return
     waiting = [run.since + (tier.down if tracker.mask >> tier.gravity & 1 else tier.up).dwell for tier, run in _runs(tracker, plan) if run.waiting]

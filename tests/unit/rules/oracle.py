@@ -472,12 +472,14 @@ class Oracle:
         }
         for series in good:
             self._begin(series)
+        new = {series for series, value in good.items() if self.readings.get(series, {}).get(record.end) != value}
         for series, value in good.items():
             self.readings.setdefault(series, {})[record.end] = value
             self.newest[series] = max(self.newest.get(series, record.end), record.end)
         for tracker in self.trackers.values():
             if any(series in good for series in self._series(tracker)):
-                tracker.seen = max(tracker.seen, record.end)
+                if any(series in new for series in self._series(tracker)):
+                    tracker.seen = max(tracker.seen, record.end)
                 told += self._compare(tracker, record)
         return told
 

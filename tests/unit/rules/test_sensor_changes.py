@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from schemas import wire
+from services.rules.domain import controls, core
 from services.rules.domain.step import Partition
-from tests.unit.rules.histories import activation, reading, rule, sensor, tick, way
+from tests.unit.rules.histories import HERE, MIDNIGHT, THERE, activation, name, reading, rule, sensor, tick, way
 from tests.unit.rules.oracle import Told
 from tests.unit.rules.rounds import compare, told
 
@@ -19,6 +20,14 @@ def phased(limit: float, digging: float) -> dict[str, Any]:
     return {"default": limit, "cases": [{"limit": digging, "attributes": {"phase": ["digging"]}}]}
 
 
+def restored(partition: Partition, pages: dict[int, bytes]) -> Partition:
+    """Write down what changed beside the pages of before, and begin again from all of it."""
+    partition.begin_snapshot()
+    while some := partition.take_pages(1 << 20):
+        pages |= some
+    return Partition.restore(pages, source=partition.source, sources=partition.sources)
+
+
 def run(*log: wire.Record) -> list[Told]:
     """Return what the engine tells, which is what the oracle tells, before and after a restore at any record."""
     assert (difference := compare(list(log))) is None, difference
@@ -27,10 +36,7 @@ def run(*log: wire.Record) -> list[Told]:
     found: list[Told] = []
     for record in log:
         found += told(partition, record)
-        partition.begin_snapshot()
-        while some := partition.take_pages(1 << 20):
-            pages |= some
-        partition = Partition.restore(pages)
+        partition = restored(partition, pages)
     return found
 
 
@@ -78,6 +84,40 @@ def test_a_condition_is_explained_by_the_limits_that_it_met():
     assert [(part["limit"], part["holds"]) for part in opened["evidence"]["parts"]] == [(60.0, True)]
 
 
+@pytest.mark.parametrize("begins", [-1, 0])
+@pytest.mark.parametrize("aggregate", ["count", "mean"])
+def test_of_windows_on_a_grid_all_that_has_come_stays(begins: float, aggregate: str):
+    """The tracker begins with a reading that it does not use: a late one, or one that is told again."""
+    measure = {"kind": "window", "aggregate": aggregate, "length": 30, "every": 30, "at_least": 0 if aggregate == "count" else 1}
+    run(
+        sensor(),
+        reading(0, flow=1),
+        activation(rule({"red": (way(60), way(70))}, measure=measure, direction="below")),
+        reading(begins, flow=1),
+        tick(1010),
+        sensor(version=2),
+        reading(20, flow=50),
+        tick(1060),
+        reading(1065, flow=50),
+        tick(1200),
+    )
+
+
+def test_a_late_exceedance_counts_though_the_day_is_over_since():
+    news = run(
+        sensor(),
+        activation(rule({"orange": (way(1), way(0))}, measure={"kind": "exceedances", "over": 60.0})),
+        reading(MIDNIGHT - 400, flow=0),
+        tick(MIDNIGHT + 600),
+        sensor(version=2),
+        reading(MIDNIGHT - 300, flow=80),
+    )
+    assert [one["change"] for one in news] == ["opened", "recovered"]
+
+
+AGREE = {"kind": "agreement", "past": 50.0, "within": 300, "place": "street"}
+
+
 def test_a_place_ends_when_the_last_leaves_it_who_was_read_though_elsewhere():
     """s3 was read on the roof, and never in the pit, where it is the last one."""
     measure = {"kind": "agreement", "past": 50.0, "within": 300, "place": "attribute:phase"}
@@ -105,3 +145,86 @@ def test_a_count_begins_with_its_own_first_reading_whatever_another_rule_has_rea
     log = [sensor(), activation(counts), reading(1000, level=0), tick(1010), sensor(version=2), reading(20, flow=50), tick(1060)]
     alone = run(*log)
     assert alone == [one for one in run(*log[:2], activation(condition), *log[2:]) if one["rule"] == "r1"] != []
+
+
+def test_what_a_sensor_read_before_it_joined_does_not_count_after_its_department_changes_either():
+    news = run(
+        sensor("s1", attributes=DIGGING),
+        sensor("s2", attributes=ROOF),
+        activation(rule({"blue": (way(1), way(0))}, measure={**AGREE, "place": "attribute:phase"})),
+        reading(10, sensor="s1", flow=10),
+        reading(100, sensor="s2", flow=90),
+        sensor("s2", version=2, attributes=DIGGING),
+        sensor("s2", version=3, attributes=DIGGING, department="e"),
+        reading(50, sensor="s2", flow=90),
+    )
+    assert [one["subject"] for one in news if one["change"] == "opened"] == ["990100001:roof/flow"]
+
+
+def test_who_was_read_in_another_street_keeps_no_place_alive():
+    """s2's flow was read in another street; here only its level was, of which a condition on flow makes use."""
+    news = run(
+        sensor("s1"),
+        sensor("s2", street=THERE),
+        activation(rule({"blue": (way(0), way(2))}, measure=AGREE, direction="below")),
+        activation(rule({"red": (way({"measure": "other", "above": 90.0}), way(0))}, "r2", also={"other": {"metric": "level"}})),
+        reading(1, sensor="s2", street=THERE, flow=90),
+        sensor("s2", version=2),
+        reading(2, sensor="s2", level=10),
+        reading(3, sensor="s1", flow=90),
+        sensor("s1", version=2, street=THERE),
+    )
+    assert ("990100001/flow", "sensor_moved") in [(one["subject"], one["change"]) for one in news]
+
+
+# A rule that fails.
+
+
+@pytest.fixture
+def _broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The value 13 makes whatever looks at it fail."""
+    take = Partition._take
+
+    def broken(self: Partition, one: Any, series: Any, end: int, value: float, *, late: bool) -> Any:
+        if value == 13:
+            raise ArithmeticError("a fault of the engine")
+        return take(self, one, series, end, value, late=late)
+
+    monkeypatch.setattr(Partition, "_take", broken)
+
+
+@pytest.mark.usefixtures("_broken")
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_rule_that_failed_goes_on_with_its_next_version_whether_or_not_there_was_a_restart(restarts: bool):  # noqa: FBT001 - parametrized
+    failing = rule({"red": (way(80, dwell=5), way(50))})
+    partition, pages = Partition(), dict[int, bytes]()
+    for record in (sensor(), activation(failing), reading(1, flow=90), reading(2, flow=13)):
+        told(partition, record)
+    partition = restored(partition, pages) if restarts else partition
+    told(partition, activation(failing.model_copy(update={"version": 2, "name": name("again")}), meaning=1))
+    partition = restored(partition, pages) if restarts else partition
+    assert [one["change"] for one in told(partition, tick(30))] == ["opened"]
+
+
+@pytest.mark.usefixtures("_broken")
+@pytest.mark.parametrize("sources", [1, 2])
+def test_a_sensor_leaves_the_places_of_a_rule_that_has_failed_too(sources: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(core, "MOST_FAILED", 1)
+    monkeypatch.setattr(controls, "partition_of", lambda street, _: [HERE, THERE].index(street.decode()))
+    agrees = rule({"blue": (way(2), way(1))}, measure=AGREE)
+    partition = Partition(source=0, sources=sources)
+    for record in (
+        sensor("s1"),
+        sensor("s2"),
+        activation(agrees),
+        activation(rule({"red": (way(80), way(50))}, "r2")),
+        reading(1, sensor="s1", flow=95),
+        reading(2, sensor="s2", flow=13),
+        sensor("s1", version=2, street=THERE),
+    ):
+        told(partition, record)
+    assert set(partition.aside) == {"r1", "r2"}
+    partition = restored(partition, {})
+    told(partition, activation(agrees.model_copy(update={"version": 2, "name": name("again")}), meaning=1))
+    told(partition, reading(4, sensor="s1", street=THERE, flow=95))
+    assert told(partition, reading(5, sensor="s2", flow=96)) == []

@@ -16,11 +16,11 @@ from schemas.rule import Direction, Rule
 from schemas.tiers import Tier
 from schemas.warning import Change, Clearing, Evidence, Warning, WarningState  # noqa: A004 - the field's own word
 from schemas.wire import from_micros
-from services.rules.domain.core import MOST_READINGS, series_key
+from services.rules.domain.core import MOST_READINGS
 from services.rules.domain.episodes import identity
 from services.rules.domain.outcome import Reason
 from services.rules.domain.revision import Revision
-from services.rules.domain.state import grace
+from services.rules.domain.state import grace, series_key
 from services.rules.domain.step import Partition
 from tests.unit.rules.histories import HERE, START, THERE, activation, at, changed, name, reading, rule, sensor, tick, way
 
