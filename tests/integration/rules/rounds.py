@@ -37,7 +37,7 @@ from tests.unit.rules.histories import HERE, RULES, SENSORS, THERE, changed, ran
 from tests.unit.rules.oracle import Oracle, Told
 from tests.unit.rules.rounds import Difference, compare, normal
 
-SIZE = 500
+SIZE = 600
 """Records of a history."""
 SIDE_BY_SIDE = 24
 """As many as `city.observations` has partitions."""
