@@ -83,7 +83,7 @@ class Controls(Meetings, Silences, Districts):
             # What is open belongs to whom it was raised for; to the new ones it is raised anew by the next reading.
             if known.street != new.street or known.department != new.department:
                 outputs += self._drop(known, Change.SENSOR_MOVED, lambda _: True)
-            outputs += self._drop(known, Change.RULE_CHANGED, lambda rule: not regional.includes(self._rules[rule].rule, new))
+            outputs += self._drop(known, Change.RULE_CHANGED, lambda rule: rule in self._rules and not regional.includes(self._rules[rule].rule, new))
             outputs += self._drop_silences(known, Change.RULE_CHANGED, lambda silence: silence.metric not in new.metrics)
             for ruled in self._index.regional:
                 outputs += self.statistics.change(ruled, known, new, self.now, self.source)
@@ -218,8 +218,8 @@ class Controls(Meetings, Silences, Districts):
         """End all that a rule has decided: it means something else from here on."""
         outputs: list[Output] = []
         name = known.rule.id
-        for one in list(self._open.get(name, {}).values()):
-            outputs += self._end(one, Change.RULE_CHANGED)
+        for one in [one for one in self._open.get(name, {}).values() if one.owner is not None]:
+            outputs += self._end(one, Change.RULE_CHANGED, one.owner)
         if known.rule.measure.kind == "absence":
             for sensor in self.sensors.values():
                 outputs += self._drop(sensor, Change.RULE_CHANGED, lambda rule: rule == name)
@@ -233,7 +233,7 @@ class Controls(Meetings, Silences, Districts):
         outputs: list[Output] = []
         silences = sensor.silences or {}
         for rule in [rule for rule, silence in silences.items() if which(silence)]:
-            outputs += self._end(silences[rule].tracker, change)
+            outputs += self._end(silences[rule].tracker, change, silences[rule])
             del silences[rule]
         sensor.silences = silences or None
         return outputs
@@ -244,7 +244,7 @@ class Controls(Meetings, Silences, Districts):
         for series in sensor.series.values():
             for rule in [rule for rule in series.trackers if which(rule)]:
                 one = series.trackers[rule]
-                outputs += self._end(one, change)
+                outputs += self._end(one, change, series)
                 series.trackers.pop(rule, None)
             series.generation = -1
             if change is Change.SENSOR_MOVED:

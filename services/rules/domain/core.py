@@ -173,20 +173,23 @@ class Core:
             one.due = due
             heappush(self._dues, (due + grace(one.owner.period_s), next(self._order), one))
 
-    def _end(self, one: Tracker, change: Change) -> list[Output]:
-        """Take a tracker out of use, closing its episode; the ids that it gave are not given again."""
+    def _end(self, one: Tracker, change: Change, of: Series | Place | Silence) -> list[Output]:
+        """Take a tracker out of use, closing its episode; the ids that it gave are not given again. One that has failed tells nothing."""
         owner, life = one.owner, one.life
+        self.pages.touch(of.page)
+        if life is not None and life.told:
+            given = (*life.used, *(episode.opened for episode in life.told))[-MOST_CLOSED:]
+            if isinstance(of, Series):
+                of.closed = (of.closed or {}) | {one.rule: given}
+            elif isinstance(of, Place):
+                of.closed = given
         if owner is None:
             return []
-        self.pages.touch(owner.page)
         outputs: list[Output] = []
         if life is not None:
             news = close(life, change, self.now if isinstance(owner, Silence) else max(self.now, owner.newest))
             if news is not None:
                 outputs = [revision(news, one, owner, self._rules[one.rule], None)]
-            if isinstance(owner, Series) and life.told:
-                given = (*life.used, *(episode.opened for episode in life.told))
-                owner.closed = (owner.closed or {}) | {one.rule: given[-MOST_CLOSED:]}
         self._open.get(one.rule, {}).pop(id(one), None)
         if isinstance(owner, Series):
             owner.generation = -1

@@ -220,7 +220,7 @@ class Districts(Core):
         if one is not None and told_by is not None and told_by[:2] != (region.region, partial.source):
             if partial.sequence <= told_by[2]:
                 return None
-            outputs += self._end(one, Change.SENSOR_MOVED)
+            outputs += self._end(one, Change.SENSOR_MOVED, series)
             series.trackers.pop(region.rule, None)
             one = told_by = None
         sensor.name_json, sensor.street = msgspec.json.encode(site.name), site.street
@@ -251,7 +251,7 @@ class Districts(Core):
             told_by = one.samples.told_by if one is not None and one.samples is not None else None
             if one is None or told_by is None or told_by[:2] != (record.region, record.source) or told_by[2] > record.sequence:
                 continue
-            outputs += self._end(one, Change.SENSOR_MOVED)
+            outputs += self._end(one, Change.SENSOR_MOVED, series)
             series.trackers.pop(record.rule, None)
         return Reason.APPLIED, outputs
 

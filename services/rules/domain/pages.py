@@ -145,7 +145,7 @@ def _series(one: Series) -> Any:
 
 def _place(one: Place) -> Any:
     facts = (one.street, one.name, one.metric, one.statistic, one.period_s, one.origin, one.domain, one.department, one.newest)
-    return ("p", one.key, facts, None if one.tracker is None else _tracker(one.tracker), list(one.members), one.births)
+    return ("p", one.key, facts, None if one.tracker is None else _tracker(one.tracker), list(one.members), one.births, one.closed)
 
 
 def _ring(one: Ring) -> Any:
@@ -247,12 +247,12 @@ class Store:
         for rule, tracker in trackers.items():
             one.trackers[self._keep(rule)] = _read_tracker(self._keep(rule), tracker)
 
-    def _place(self, page: int, key: str, facts: Any, tracker: Any, members: Any, births: Any) -> None:
+    def _place(self, page: int, key: str, facts: Any, tracker: Any, members: Any, births: Any, closed: Any) -> None:  # noqa: PLR0917 - as written
         street, name, *rest = facts
         one = Place(key, street, name, page)
         one.metric, one.statistic, one.period_s, one.origin, one.domain, one.department, one.newest = rest
         one.tracker = None if tracker is None else _read_tracker(key.partition("\n")[0], tracker)
-        one.births = births
+        one.births, one.closed = births, tuple(closed)
         one.members = dict.fromkeys(members)  # type: ignore[assignment] # found once all sensors are there
         self._partition.keep_place(one)
 

@@ -9,6 +9,7 @@ from schemas.rule import Rule
 from schemas.warning import Change
 from services.rules.domain import tracker as folding
 from services.rules.domain.core import Core, page_of
+from services.rules.domain.episodes import Life
 from services.rules.domain.index import Ruled, concerns
 from services.rules.domain.ladder import NEVER
 from services.rules.domain.revision import Output
@@ -28,13 +29,8 @@ class Places(Core):
         key = f"{ruled.rule.id}\n{at}/{series.key}"
         place = self.places.get(key)
         if place is None:
-            name = sensor.names[0] if sensor.names else {"zh": sensor.street, "en": sensor.street}
-            if at != sensor.street:
-                name = {language: f"{text} {at.partition(':')[2]}" for language, text in name.items()}
-            place = Place(key, sensor.street, name, page_of(key))
+            place = Place(key, sensor.street, {}, page_of(key))
             place.metric, place.statistic, place.period_s, place.origin = series.metric, series.statistic, series.period_s, series.origin
-            place.domain = ruled.rule.applies.domain or sensor.domain
-            place.department = ruled.rule.applies.department or sensor.department
             self.pages.touch(place.page)
             self.keep_place(place)
         self.pages.touch(place.page)
@@ -43,11 +39,19 @@ class Places(Core):
             sensor.places = {**(sensor.places or {}), key: series.key}
         one = place.tracker
         if one is None or one.meaning != ruled.meaning:
+            place.name = sensor.names[0] if sensor.names else {"zh": sensor.street, "en": sensor.street}
+            if at != sensor.street:
+                place.name = {language: f"{text} {at.partition(':')[2]}" for language, text in place.name.items()}
+            place.domain = ruled.rule.applies.domain or sensor.domain
+            place.department = ruled.rule.applies.department or sensor.department
+            place.births = {}
             stand = [other.series.get(series.key) for other in self.sensors.values() if stand_of(ruled.rule, other) == at]
             birth = max([series.newest, *(other.newest for other in stand if other is not None)])
             one = place.tracker = Tracker(ruled.rule.id, ruled.meaning, birth)
             one.samples = Samples(values=[])
             place.newest = max(place.newest, birth)
+            if place.closed:
+                one.life = Life(used=place.closed)
             self._go_on(one, place)
         one.owner, one.scene = place, ruled.scene({})
         return one
@@ -64,6 +68,9 @@ class Places(Core):
         """Take a sensor, whose record has changed, out of places where it no longer stands; in new ones only what it reads from here on counts."""
         stands = self._stands(sensor)
         self._leave(sensor, stood - stands)
+        # Where a rule that no longer can be read saw it stand, nobody knows any more: its next reading brings it back.
+        unknown = {self.places[key].head for key in sensor.places or () if key.partition("\n")[0] not in self._rules}
+        self._leave(sensor, unknown)
         for place in self._at(stands - stood):
             self.pages.touch(place.page)
             series = sensor.series.get(place.series_key)
@@ -78,12 +85,14 @@ class Places(Core):
             sensor.places = {key: series for key, series in (sensor.places or {}).items() if key != place.key} or None
 
     def _end_places(self, heads: Iterable[str]) -> list[Output]:
-        """Forget places where nobody stands any more who was read since it is of its street and department."""
+        """End what was told of places where nobody stands any more who was read since it is of its street and department."""
         outputs: list[Output] = []
         for place in self._at(heads):
             if place.tracker is not None and not self._is_read(place):
-                outputs += self._end(place.tracker, Change.SENSOR_MOVED)
-                self._forget_place(place.key)
+                outputs += self._end(place.tracker, Change.SENSOR_MOVED, place)
+                self._empty(place)
+                if not place.closed:
+                    self._forget_place(place.key)
         return outputs
 
     def _is_read(self, place: Place) -> bool:
@@ -110,11 +119,16 @@ class Places(Core):
             del self._places_at[place.head]
         self.pages.touch(place.page)
         self.pages.remove(place)
+        self._empty(place)
+
+    def _empty(self, place: Place) -> None:
+        self.pages.touch(place.page)
         for name in place.members:
             member = self.sensors.get(name)
             if member is not None:
                 self.pages.touch(member.page)
-                member.places = {one: series for one, series in (member.places or {}).items() if one != key} or None
+                member.places = {key: series for key, series in (member.places or {}).items() if key != place.key} or None
+        place.members, place.births, place.tracker, place.newest = {}, {}, None, NEVER
 
 
 def stand_of(rule: Rule, sensor: Sensor) -> str | None:

@@ -195,6 +195,13 @@ class Series(Ring):
         """The page on which it is written: its sensor's."""
         return self.sensor.page
 
+    def note(self, end: int) -> None:
+        """Note a reading that nobody watches."""
+        if end > self.newest:
+            self.newest = end
+        else:
+            self.left = NEVER  # it was read since
+
     @property
     def was_read(self) -> bool:
         """Whether it has a reading since its sensor is where it is."""
@@ -366,6 +373,7 @@ class Place:
 
     __slots__ = (
         "births",
+        "closed",
         "department",
         "domain",
         "key",
@@ -397,6 +405,8 @@ class Place:
         self.births: dict[str, int] = {}
         """Of members that joined later: their newest end then; what they read before does not count."""
         self.newest = NEVER
+        self.closed: tuple[int, ...] = ()
+        """Times in the ids that trackers gave which are ended."""
         self.tracker: Tracker | None = None
 
     @property

@@ -120,7 +120,7 @@ class Partition(Controls):
             if series is None or series.generation != self._generation:
                 series = self._series(sensor, metric, record.statistic, wire.period_s(record.start, end), record.origin)
             if not series.watched:
-                series.newest = max(series.newest, end)
+                series.note(end)
                 continue
             if end > series.newest:
                 series.newest = end

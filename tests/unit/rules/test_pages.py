@@ -18,7 +18,7 @@ from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.rules.domain.pages import HEAD, PAGES
 from services.rules.domain.revision import Revision
 from services.rules.domain.step import Partition
-from tests.unit.rules.histories import HERE, THERE, activation, histories, random_history, reading, rule, sensor, tick, way
+from tests.unit.rules.histories import HERE, START, THERE, activation, histories, random_history, reading, rule, sensor, tick, way
 from tests.unit.rules.test_step import SIMPLE, feed, flows, started, story
 
 RANDOM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=5)
@@ -185,14 +185,15 @@ def test_a_place_is_written_before_a_member_changes_it():
     assert story(feed(restored, reading(4, flow=0, sensor="s2"))) == [(2, "recovered", "red", 4)]
 
 
-def test_a_place_that_is_gone_is_gone_from_its_page():
+def test_of_a_place_that_is_gone_only_the_ids_that_it_gave_are_written():
     partition = started(rule({"red": (way(2), way(1))}, **AGREE), sensors=[sensor(), sensor("s2")])
     feed(partition, reading(1, flow=90), reading(2, flow=90, sensor="s2"))
     pages = whole(partition)
     (closed,) = feed(partition, sensor(version=2, street=THERE), sensor("s2", version=2, street=THERE))
     assert (closed.change, closed.street) == ("sensor_moved", HERE)
     restored = Partition.restore({**pages, **whole(partition)})
-    assert restored.places == {}
+    (place,) = restored.places.values()
+    assert (place.members, place.births, place.tracker, place.closed) == ({}, {}, None, (START + 2_000_000,))
 
 
 # What cannot be used.

@@ -177,6 +177,38 @@ def test_who_was_read_in_another_street_keeps_no_place_alive():
     assert ("990100001/flow", "sensor_moved") in [(one["subject"], one["change"]) for one in news]
 
 
+def test_a_place_that_begins_again_at_the_same_time_has_an_id_of_its_own():
+    """The first warning begins at 6 s by its dwell, the second by two readings of that time."""
+    news = run(
+        sensor("s1"),
+        sensor("s2"),
+        activation(rule({"blue": (way(1, dwell=5), way(0)), "orange": (way(2), way(1))}, measure=AGREE)),
+        reading(1, sensor="s1", flow=90),
+        tick(12),
+        sensor("s1", version=2, department="e"),
+        reading(6, sensor="s1", flow=90),
+        reading(6, sensor="s2", flow=90),
+        tick(30),
+    )
+    assert [(one["rev"], one["change"]) for one in news] == [(1, "opened"), (2, "sensor_moved"), (1, "opened")]
+    assert news[0]["id"] == news[1]["id"] != news[2]["id"]
+
+
+def test_a_late_reading_that_nobody_watched_was_read_all_the_same():
+    agrees = rule({"blue": (way(0), way(2))}, measure=AGREE, direction="below")
+    news = run(
+        sensor("s1"),
+        sensor("s2", street=THERE),
+        reading(100, sensor="s2", street=THERE, flow=90),
+        sensor("s2", version=2),
+        reading(50, sensor="s2", flow=90),
+        activation(agrees),
+        reading(120, sensor="s1", flow=90),
+        sensor("s1", version=2, street=THERE),
+    )
+    assert [one["change"] for one in news] == ["opened"]
+
+
 # A rule that fails.
 
 
@@ -204,6 +236,28 @@ def test_a_rule_that_failed_goes_on_with_its_next_version_whether_or_not_there_w
     told(partition, activation(failing.model_copy(update={"version": 2, "name": name("again")}), meaning=1))
     partition = restored(partition, pages) if restarts else partition
     assert [one["change"] for one in told(partition, tick(30))] == ["opened"]
+
+
+@pytest.mark.parametrize("meaning", [1, 2])
+def test_a_sensor_leaves_the_places_of_a_rule_that_can_no_longer_be_read_too(meaning: int):
+    agrees, value = rule({"blue": (way(2), way(1))}, measure=AGREE), rule({"red": (way(95), way(50))}, "r2")
+    partition = Partition()
+    for record in (
+        sensor("s1"),
+        sensor("s2"),
+        activation(agrees),
+        activation(value),
+        reading(1, sensor="s1", flow=90),
+        reading(2, sensor="s2", flow=10),
+    ):
+        told(partition, record)
+    partition.bodies = dict.fromkeys(partition.bodies, b'{"of": "an older version"}')
+    partition = restored(partition, {})
+    assert set(partition.aside) == {"r1", "r2"}
+    told(partition, sensor("s1", version=2, street=THERE))
+    told(partition, activation(agrees.model_copy(update={"version": 2}), meaning=meaning))
+    told(partition, reading(4, sensor="s1", street=THERE, flow=90))
+    assert told(partition, reading(5, sensor="s2", flow=90)) == []
 
 
 @pytest.mark.usefixtures("_broken")
