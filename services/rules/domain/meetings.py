@@ -73,7 +73,7 @@ class Meetings(Places):
         period_s = 0 if applies.period is None else round(applies.period.total_seconds())
         own = self._bare_series(series.sensor, applies.metric, applies.statistic.value, period_s, series.origin)
         scene = ruled.scene(series.sensor.attributes)
-        if not watches(applies, own) or series.key not in {also_key(scene, name, own) for name in ruled.rule.also}:
+        if series.key not in {also_key(scene, name, own) for name in ruled.rule.also}:
             return None
         return self._of(ruled, scene, own)
 

@@ -62,7 +62,7 @@ class Places(Core):
         return {f"{rule}\n{at}/" for rule, at in found if at is not None}
 
     def _at(self, heads: Iterable[str]) -> list[Place]:
-        return [place for head in heads for place in self._places_at.get(head, ())]
+        return [place for head in sorted(heads) for place in self._places_at.get(head, ())]
 
     def _stand(self, sensor: Sensor, stood: set[str]) -> list[Output]:
         """Take a sensor, whose record has changed, out of places where it no longer stands; in new ones only what it reads from here on counts."""
