@@ -59,6 +59,26 @@ async def test_a_mistake_of_ours_is_not_tried_again(pool: asyncpg.Pool):
         await kit_database.retrying(lambda: pool.execute("select * from no_such_table"), what="err")
 
 
+async def test_a_server_that_is_back_and_refuses_is_back(pool: asyncpg.Pool):
+    """As when the connection was cut, and meanwhile another has become the owner of what was to be written."""
+    health = Health(SystemClock())
+    check = health.check("writing", max_age=60)
+    check.ok()
+    failing: list[str] = []
+
+    async def write() -> None:
+        if not failing:
+            failing.append("cut off")
+            raise asyncpg.InterfaceError("the underlying connection is closed")
+        failing.extend(health.unready())
+        await pool.execute("select * from no_such_table")
+
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await kit_database.retrying(write, what="write", check=check)
+    assert len(failing) == 2
+    assert health.unready() == []
+
+
 async def test_a_request_is_told_soon(database: str):
     async with gate_to(database) as (gate, through):
         pool = await kit_database.open_pool(through)
