@@ -23,7 +23,8 @@ from services.rules.domain.outcome import NOTHING, Outcome, Reason
 from services.rules.domain.pages import HEAD
 from services.rules.domain.revision import Output
 from services.rules.domain.silences import Silences
-from services.rules.domain.state import Place, Sensor, Series, Silence, Tracker
+from services.rules.domain.state import Sensor, Silence, Tracker
+from services.rules.domain.telling import Owner
 
 
 class _SensorFacts(msgspec.Struct):
@@ -194,8 +195,10 @@ class Controls(Meetings, Silences, Districts):
     def _resume(self, rule: str | None = None) -> None:
         """Let trackers go on that were read from a snapshot, or of a rule that had been set aside."""
         for one, owner, attributes in self._owned():
+            if rule is not None and one.rule != rule:
+                continue
             ruled = self._rules.get(one.rule)
-            if rule not in {None, one.rule} or ruled is None or ruled.meaning != one.meaning or owner.subject in self.aside.get(one.rule, ()):
+            if ruled is None or ruled.meaning != one.meaning or owner.subject in self.aside.get(one.rule, ()):
                 continue
             one.owner, one.scene = owner, ruled.scene(attributes)
             if one.life is not None:
@@ -203,7 +206,7 @@ class Controls(Meetings, Silences, Districts):
             if not isinstance(owner, Silence):
                 self._schedule(one)
 
-    def _owned(self) -> Iterator[tuple[Tracker, Series | Silence | Place, Mapping[str, str]]]:
+    def _owned(self) -> Iterator[tuple[Tracker, Owner, Mapping[str, str]]]:
         """Yield all trackers, whose they are, and the attributes on which their limits depend."""
         for sensor in self.sensors.values():
             for series in sensor.series.values():
@@ -218,7 +221,7 @@ class Controls(Meetings, Silences, Districts):
         """End all that a rule has decided: it means something else from here on."""
         outputs: list[Output] = []
         name = known.rule.id
-        for one in [one for one in self._open.get(name, {}).values() if one.owner is not None]:
+        for one in list(self._open.get(name, {}).values()):
             outputs += self._end(one, Change.RULE_CHANGED, one.owner)
         if known.rule.measure.kind == "absence":
             for sensor in self.sensors.values():

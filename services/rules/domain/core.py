@@ -129,6 +129,7 @@ class Core:
         self._set_aside(one.rule, owner.subject, error)
         for series in owner.members.values() if isinstance(owner, Place) else owner.sensor.series.values():
             series.generation = -1
+        self._open.get(one.rule, {}).pop(id(one), None)
         one.owner = one.scene = None
         one.due = OPEN_END
 
@@ -173,7 +174,7 @@ class Core:
             one.due = due
             heappush(self._dues, (due + grace(one.owner.period_s), next(self._order), one))
 
-    def _end(self, one: Tracker, change: Change, of: Series | Place | Silence) -> list[Output]:
+    def _end(self, one: Tracker, change: Change, of: Owner) -> list[Output]:
         """Take a tracker out of use, closing its episode; the ids that it gave are not given again. One that has failed tells nothing."""
         owner, life = one.owner, one.life
         self.pages.touch(of.page)

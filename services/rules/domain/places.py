@@ -90,8 +90,9 @@ class Places(Core):
         for place in self._at(heads):
             if place.tracker is not None and not self._is_read(place):
                 outputs += self._end(place.tracker, Change.SENSOR_MOVED, place)
-                self._empty(place)
-                if not place.closed:
+                if place.closed:
+                    self._empty(place)
+                else:
                     self._forget_place(place.key)
         return outputs
 
@@ -122,6 +123,7 @@ class Places(Core):
         self._empty(place)
 
     def _empty(self, place: Place) -> None:
+        """Keep of a place only the ids that it gave."""
         self.pages.touch(place.page)
         for name in place.members:
             member = self.sensors.get(name)

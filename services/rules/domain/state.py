@@ -421,7 +421,7 @@ class Place:
 
     @property
     def head(self) -> str:
-        """The rule and where: the key without that of the series."""
+        """The rule and where: the key without that of the series, by which places of rules of kind `agreement` are found."""
         return self.key.removesuffix(self.series_key)
 
 

@@ -312,6 +312,7 @@ KINDS = (
     + ("sensor", "sensor", "move", "edit", "edit", "enable", "rule", "spoil", "stray")
 )
 RESTLESS = (*KINDS, *("sensor",) * 25)
+"""Of rules whose limits follow an attribute."""
 
 
 class History:
