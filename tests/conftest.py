@@ -1,14 +1,20 @@
-"""What all tests share: the marker of each folder, the whole platform for those who ask, and no quiet skipping in CI."""
+"""What all tests share: the marker of each folder, lanes side by side, and no quiet skipping in CI."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.running import Running
+from tests import lanes
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import Scheduling
 
 ROOT = Path(__file__).parents[1]
 PARTS = {
@@ -20,6 +26,8 @@ PARTS = {
 }
 NEVER_SKIPPED_IN_CI = {"contract", "integration", "browser", "chaos"}
 MAY_BE_SKIPPED = "may_be_skipped_in_ci"
+ALONE = {"chaos"}
+"""Parts of which every test is `alone`."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,6 +36,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"{MAY_BE_SKIPPED}(why): the one exception to that no test of such a part is skipped in CI; told aloud at the end"
     )
+    config.addinivalue_line("markers", "alone: not beside others: its seconds must be its own")
+    if lane := os.environ.get("PYTEST_XDIST_WORKER"):
+        held = ExitStack()
+        config.add_cleanup(held.close)
+        held.enter_context(lanes.own_ports(int(lane.removeprefix("gw"))))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Give the files to the lanes in their order, each whole."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class InUnits(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return lanes.unit_of(nodeid)
+
+    return InUnits(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,6 +60,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         part = item.path.relative_to(ROOT / "tests").parts[0]
         if part in PARTS:
             item.add_marker(part)
+        if part in ALONE:
+            item.add_marker("alone")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -56,10 +83,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for why in (value for name, value in report.user_properties if name == MAY_BE_SKIPPED):
             terminalreporter.write_sep("!", f"NOT TESTED in CI: {report.nodeid}: {why}", red=True)
             terminalreporter.write_line(str(report.longrepr))
-
-
-@pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The whole platform with the demo city and the replayed pipe, as `up` starts it."""
-    with Running(tmp_path_factory.mktemp("platform"), feed=True).until_done() as running:
-        yield running

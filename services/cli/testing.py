@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -21,12 +22,22 @@ from services.cli.folder import cache
 PARTS = ("unit", "contract", "integration", "browser", "chaos")
 """Folders under `tests/`, the quick ones first."""
 _WITHOUT_PAGES = {"unit", "contract"}
+LANES = 2
+"""How many tests run at a time. Most wait longer than they compute, and each lane has a Kafka and a PostgreSQL of its own."""
+_WAYS = (("-m", "not alone", "-n", str(LANES), "--dist", "loadfile", "--no-loadscope-reorder"), ("-m", "alone"))
+_INTERRUPTED, _NO_TESTS = 2, 5
+"""What pytest ends with."""
+_END_S = 30
+"""For tests to end what they have started, after Ctrl-C."""
 _PROGRAMS = {"openssl": "openssl", "systemd-analyze": "systemd"}
 """What the tests of deploy/ call, with Debian's package of each."""
 
 
 def test(root: Path, parts: Sequence[str], *, with_browser: bool, pytest_arguments: Sequence[str]) -> int:
-    """Run the parts (all when none is named) and return pytest's exit code."""
+    """Run the parts (all when none is named) and return pytest's exit code.
+
+    Without arguments for pytest, tests run side by side in `LANES`, and those that are marked `alone` after them.
+    """
     if not (root / "tests").is_dir():
         raise CliError(f"there are no tests beside {root}: run this from a clone")
     chosen = [part for part in PARTS if (part in parts or not parts) and _has_tests(root / "tests" / part)]
@@ -42,7 +53,32 @@ def test(root: Path, parts: Sequence[str], *, with_browser: bool, pytest_argumen
     click.echo(f"tests: {', '.join(chosen)}", err=True)
     read_only = () if os.access(root, os.W_OK) else ("-p", "no:cacheprovider")
     argv = (sys.executable, "-m", "pytest", *read_only, *(f"tests/{part}" for part in chosen), *pytest_arguments)
-    return subprocess.run(argv, cwd=root, env=environment, check=False).returncode
+    if pytest_arguments or (os.cpu_count() or 1) == 1:
+        return _run(argv, root, environment)
+    return _in_lanes(argv, root, environment)
+
+
+def _in_lanes(argv: Sequence[str], root: Path, environment: Mapping[str, str]) -> int:
+    """Run the tests in lanes and then the others, whatever came of the first, and return the first code that tells of a failure."""
+    codes = []
+    for way in _WAYS:
+        codes.append(_run((*argv, *way), root, environment))
+        if codes[-1] == _INTERRUPTED:
+            break
+    ran = [code for code in codes if code != _NO_TESTS]
+    return next((code for code in ran if code), 0 if ran else _NO_TESTS)
+
+
+def _run(argv: Sequence[str], root: Path, environment: Mapping[str, str]) -> int:
+    """Return the exit code. Ctrl-C reaches pytest, too, which gets the time to end what its tests have started."""
+    with subprocess.Popen(argv, cwd=root, env=environment) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            with contextlib.suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+                process.wait(_END_S)
+            process.kill()
+            raise
 
 
 def _get_programs() -> None:

@@ -12,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
 
 from tests.browser.stage import Stage
+from tests.lanes import free_plan
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -43,7 +44,9 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def stage() -> AsyncIterator[Stage]:
-    async with Stage() as made:
+    made = Stage()
+    made.port = free_plan().gateway  # one that nobody gets while the stage is away
+    async with made:
         yield made
 
 

@@ -118,6 +118,7 @@ async def test_missing_heartbeats_are_said_though_deltas_flow(stage: Stage, open
         await expect(banner(page, "noTick")).to_be_visible()
 
 
+@pytest.mark.alone
 async def test_silent_rules_are_said(stage: Stage, open_page: Opener) -> None:
     stage.warnings = [warning(1, stage.now())]
     async with open_page(stage.at()) as page:

@@ -50,6 +50,7 @@ async def stream(stage: Stage) -> int:
     return sent
 
 
+@pytest.mark.alone
 async def test_thousand_sensors_and_two_hundred_warnings(stage: Stage, open_page: Opener) -> None:
     fill(stage)
     async with open_page(stage.at()) as page:

@@ -15,6 +15,7 @@ from services.kit import database as kit_database
 from services.kit import migrations, topics
 from services.kit.producer import Producer
 from tests.integration.parts import Server, Servers, Service
+from tests.lanes import keep_ports
 
 
 def quiet(_: str) -> None:
@@ -26,6 +27,7 @@ def servers() -> Iterator[Servers]:
     """A Kafka and a PostgreSQL of this session; `database` gives a database on it, with all topics on the broker."""
     data = folder.open_throwaway()
     started = Servers(data.path)
+    keep_ports()
     try:
         asyncio.run(started.start())
         yield started

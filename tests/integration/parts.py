@@ -22,9 +22,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from services.cli.folder import cache
-from services.cli.ports import PortPlan, free_plan
+from services.cli.ports import PortPlan
 from services.kit.embedded import jars, kafka, postgres
 from services.kit.embedded.command import Command, _tether, run_logged
+from tests.lanes import free_plan
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 30.0

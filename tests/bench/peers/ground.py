@@ -26,12 +26,12 @@ from prometheus_client import CollectorRegistry
 
 from schemas import wire
 from services.cli import folder
-from services.cli.ports import free_plan
 from services.kit import migrations, topics
 from services.kit.embedded.command import Command, base_environment
 from services.kit.producer import Outgoing, Producer
 from services.kit.topics import OBSERVATIONS, WARNINGS
 from tests.integration.parts import Servers, _spawned, delete_topics, eventually, make_topic
+from tests.lanes import free_plan
 
 ROOT = Path(__file__).parents[3]
 PARTITIONS = 8

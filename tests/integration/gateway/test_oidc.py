@@ -13,12 +13,12 @@ import httpx
 import pytest
 
 from schemas.rest import Session, SignIn, User
-from services.cli.ports import free_plan
 from services.kit.clock import SystemClock
 from services.kit.http import serve
 from tests.integration.gateway.people import Browser, browser
 from tests.integration.gateway.session import closed_with, connected
 from tests.integration.parts import Service
+from tests.lanes import free_plan
 from tests.unit.gateway.city import DISTRICT, OTHER_DISTRICT, STREET
 from tests.unit.gateway.small_provider import CLIENT, SECRET, SmallProvider
 

@@ -22,13 +22,13 @@ from schemas.rest import RegionMap, WarningStory
 from schemas.rule import Applies, Rule
 from schemas.tiers import Tier
 from schemas.warning import Warning  # noqa: A004 - the field's own word
-from services.cli.ports import free_plan
 from services.gateway.stories import AFTER, BEFORE, LONGEST, around, rule_of
 from services.kit.producer import Outgoing, Producer
 from services.kit.topics import RULES
 from tests.integration.gateway.session import session
 from tests.integration.parts import Servers, Service, eventually
 from tests.integration.rooms import TOKENS, partition_for, publish_records, publish_warnings, write_city, write_secrets
+from tests.lanes import free_plan
 from tests.unit.gateway.city import CITY, DISTRICT, NOW, OTHER_STREET, SIBLING, STREET, name, observation, warning
 
 ROOMS = ("history", "alerts", "gateway")

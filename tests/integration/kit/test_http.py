@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from services.cli.ports import free_plan
 from services.kit import http
 from services.kit.clock import SystemClock
 from services.kit.health import Health
+from tests.lanes import free_plan
 
 
 class Slow:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 import textwrap
 import time
@@ -17,6 +16,7 @@ import pytest
 from services.cli import supervisor as supervising
 from services.cli.supervisor import ChildSpec, Stage, Supervisor, in_thread
 from services.kit.embedded.command import Command
+from tests.lanes import free_plan
 
 PATIENT = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(0)); print('up', flush=True); time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
@@ -189,8 +189,7 @@ async def test_a_child_asked_to_end_while_it_waits_to_restart_ends_at_once(tmp_p
 
 async def test_a_child_that_does_not_answer_is_killed_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(supervising, "LIVEZ_EVERY_S", 0.1)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_plan().gateway
     code = f"""
         import http.server, sys
         class Answer(http.server.BaseHTTPRequestHandler):

@@ -6,6 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.lanes import free_plan
+
 
 class Ingest(ThreadingHTTPServer):
     """Answers with `script`, one (status, body) a request, then with 202; a status of 0 hangs until the server is closed."""
@@ -72,7 +74,7 @@ def ingest():
     servers = []
 
     def start(script=(), port=0):
-        servers.append(Ingest(script, port))
+        servers.append(Ingest(script, port or free_plan().ingest))
         return servers[-1]
 
     yield start
