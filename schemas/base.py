@@ -18,6 +18,9 @@ AdapterName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,16}@[A-Za-z
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """One line of text, without control characters (PostgreSQL cannot keep U+0000)."""
 
+Lines = Annotated[str, StringConstraints(max_length=4_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
+"""Text of several lines, or none, without other control characters than line breaks and tabs."""
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 """A number; NaN and infinities are refused."""
 

@@ -47,7 +47,7 @@ def _without(schema: JsonSchemaValue, key: str) -> JsonSchemaValue:
     return {name: value for name, value in schema.items() if name != key}
 
 
-WRITTEN = frozenset({"rule.Rule", "rule_test.RuleTests"})
+WRITTEN = frozenset({"alerting.Alerting", "rule.Rule", "rule_test.RuleTests"})
 """Files that people write."""
 
 

@@ -43,6 +43,9 @@ class RegionTree:
             raise RegionError(f"there must be one region without a parent, the city; there are {len(roots)}: {[r.code for r in roots]}")
         self.root = roots[0]
         self._paths = {code: tuple(self._climb(code)) for code in self._regions}
+        self._districts = {
+            code: next((one for one in path if self._regions[one].level is Level.DISTRICT), path[-1]) for code, path in self._paths.items()
+        }
         self._children: dict[str, list[Region]] = {code: [] for code in self._regions}
         for region in self._regions.values():
             if region.parent is not None:
@@ -60,6 +63,10 @@ class RegionTree:
     def path(self, code: str) -> tuple[str, ...]:
         """Return the codes from a region up to the city, itself first."""
         return self._paths[code]
+
+    def district(self, code: str) -> str:
+        """Return the code of the district in which a region lies; of what lies in none, the city's."""
+        return self._districts[code]
 
     def children(self, code: str) -> tuple[Region, ...]:
         """Return the regions right below one."""

@@ -192,6 +192,8 @@ class Rule(Frozen):
     end on an older reading. Left out: ten minutes, or three periods of the series or of the measure's grid,
     whichever is longest."""
     flapping: Flapping | None = None
+    tags: Annotated[frozenset[Code], Field(max_length=16)] = frozenset()
+    """What its warnings are tagged with, for those who decide who is told."""
     timezone: Text = "Asia/Shanghai"
     """IANA name of the city's time: hours, weekdays, dates, days and grids are in it."""
     tiers: dict[Tier, Step] = Field(min_length=1)
@@ -256,5 +258,5 @@ class Rule(Frozen):
 
     def means_the_same(self, other: Rule) -> bool:
         """Say whether two versions differ in texts only, so that open warnings go on."""
-        texts: Any = {"version", "name", "standard"}
+        texts: Any = {"version", "name", "standard", "tags"}
         return self.model_dump(exclude=texts) == other.model_dump(exclude=texts)

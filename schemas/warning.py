@@ -136,3 +136,5 @@ class Warning(Frozen):  # noqa: A001 - the field's own word; Python's warnings a
     merged_into: UUID | None = None
     origin: Origin
     evidence: Evidence
+    tags: frozenset[Code] = frozenset()
+    """The rule's."""

@@ -8,10 +8,10 @@ const TO = new URL("src/schema/index.ts", import.meta.url);
 const HEADER = "// Made by `npm run types` from schemas/json; do not edit.\n\n";
 
 /** What pages are told: of these every field is there, for the server writes defaults out. */
-const TOLD = ["live.Snapshot", "live.Delta", "live.Heartbeat", "rest.SignIn", "rest.Session", "rest.RegionMap", "rest.WarningStory", "rest.User", "audit.AuditEntry"];
+const TOLD = ["live.Snapshot", "live.Delta", "live.Heartbeat", "rest.SignIn", "rest.Session", "rest.RegionMap", "rest.WarningStory", "rest.User", "rest.Answered", "rest.Brief", "rest.Contacts", "rest.DutyTeam", "rest.FieldAnswer", "rest.FieldView", "rest.HandOverShown", "rest.Link", "rest.SilenceShown", "rest.Stored", "notification.Notification", "audit.AuditEntry"];
 
 /** What pages say: fields with defaults may be left out. */
-const SAID = ["live.Hello", "rest.Acknowledging", "rest.Credentials", "rest.OwnPassword", "rest.Mute", "rest.NewUser", "rest.UserChange"];
+const SAID = ["live.Hello", "rest.Acknowledging", "rest.Credentials", "rest.OwnPassword", "rest.Mute", "rest.NewUser", "rest.UserChange", "rest.Answering", "rest.Assigning", "rest.ClearingByHand", "rest.Commenting", "rest.HandingOver", "rest.LinkUse", "rest.Overriding", "rest.Silencing"];
 
 /** Two models have this name; the frame of the live protocol is called otherwise here. */
 const RENAMED = { "live.Heartbeat": "LiveHeartbeat" };

@@ -1,41 +1,39 @@
-"""SQL of alerts: a poll's notifications and outcomes of commands, their postings and the offsets, in one transaction."""
+"""A poll taken in: what its warnings and commands change, the alerts that they concern, and the offsets, in one transaction.
+
+Nothing is told here. An alert that may have something to say gets a time to be looked at (`due_at`), and `services.alerts.desk` looks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from aiokafka import TopicPartition
 
 from schemas.action import WarningActions
 from schemas.command import Command
 from schemas.envelope import EventType, to_headers
-from schemas.notification import Notification
+from schemas.regions import RegionTree
 from schemas.warning import Warning  # noqa: A004 - the field's own word
-from services.alerts.domain.acting import act
-from services.alerts.domain.routing import told_of
+from services.alerts import commands, rows
+from services.alerts.domain.acting import followed, reopened
+from services.alerts.domain.known import Known, taken
+from services.alerts.domain.what import what
+from services.alerts.gathering import Change, Gathering
 from services.kit import database, outbox, partitions
+from services.kit.clock import Clock
 from services.kit.producer import Outgoing
-from services.kit.topics import ACTIONS, NOTIFICATIONS
+from services.kit.topics import ACTIONS
 
 ROOM = "alerts"
 SOURCE = "/services/alerts"
 
-_NEWER = """
-insert into alerts.warnings as w (id, rev, gravest) values ($1, $2, case when $2 = 1 then $3::int else greatest($3::int, $4::int) end)
-on conflict (id) do update set rev = excluded.rev, gravest = greatest(coalesce(w.gravest, $4::int), $3::int) where w.rev < excluded.rev
-returning gravest
-"""
-
-_NOTIFY = """
-insert into alerts.notifications (id, warning, warning_rev, recipient, street, department, decided_at, body)
-values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing returning true
-"""
-
-_DECIDE = "insert into alerts.commands (id, warning) values ($1, $2) on conflict do nothing returning true"
+_RECORDS = "select warning, body from alerts.actions where warning = any($1)"
 
 _ACT = """
-insert into alerts.actions (warning, rev, street, department, body) values ($1, $2, $3, $4, $5)
+insert into alerts.actions (warning, rev, street, department, body)
+select * from unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::jsonb[])
 on conflict (warning) do update set rev = excluded.rev, street = excluded.street, department = excluded.department, body = excluded.body
 """
 
@@ -49,67 +47,106 @@ class Polled:
 
 
 class Store:
-    """All of alerts' writing."""
+    """Takes polls in."""
 
-    def __init__(self, pool: database.Pool) -> None:
+    def __init__(self, pool: database.Pool, tree: RegionTree, gathering: Gathering, clock: Clock) -> None:
         self._pool = pool
+        self._tree = tree
+        self._gathering = gathering
+        self._clock = clock
 
-    async def take(self, taken: Sequence[TopicPartition]) -> dict[TopicPartition, partitions.Claim]:
+    async def take(self, claimed: Sequence[TopicPartition]) -> dict[TopicPartition, partitions.Claim]:
         """Become the owner of partitions."""
         async with self._pool.acquire() as connection, connection.transaction():
-            return await partitions.claim(connection, ROOM, taken)
+            return await partitions.claim(connection, ROOM, claimed)
 
-    async def commit(
-        self,
-        claims: partitions.Claims,
-        offsets: Mapping[TopicPartition, int],
-        polled: Polled,
-        route: Callable[[Warning, int], Iterable[Notification]],
-    ) -> int:
-        """Deal with a poll in order; returns how many notifications are new. Raises `Fenced`, having changed nothing.
+    async def commit(self, claims: partitions.Claims, offsets: Mapping[TopicPartition, int], polled: Polled) -> int:
+        """Take a poll in; returns how many warnings were news. Raises `Fenced`, having changed nothing.
 
         1. The offsets move on, if every partition is still ours: else all is rolled back.
-        2. A warning whose rev is not newer than the one dealt with is passed over; else its greatest gravity so far is noted.
-        3. Its notifications are rows, by their identity, with a posting for each that is new.
-        4. A command that was not decided yet is decided, its outcome a row and a posting.
-        5. All of it commits at once; the relay publishes after that.
+        2. Each warning's revisions are folded into what is known of it; one that is not newer is passed over.
+        3. Clearings by hand that a rise undoes are undone, with a posting.
+        4. Each warning that begins or rises joins its alert, which is opened where there is none; in a storm that of its area.
+        5. Commands that were not decided yet are decided, their outcomes rows and postings.
+        6. The alerts concerned are to be looked at. All of it commits at once; the relay and the desk come after that.
         """
-        told = 0
+        now = self._clock.now()
         async with self._pool.acquire() as connection, connection.transaction():
             await partitions.advance(connection, ROOM, claims, offsets)
-            for warning in polled.warnings:
-                gravest = await connection.fetchval(_NEWER, warning.id, warning.rev, told_of(warning), warning.peak.gravity)
-                if gravest is not None:
-                    new = [one for one in route(warning, gravest) if await _notify(connection, one)]
-                    await outbox.post(connection, ROOM, [_posting(one) for one in new])
-                    told += len(new)
-            for command in polled.commands:
-                if await connection.fetchval(_DECIDE, command.id, command.warning):
-                    await outbox.post(connection, ROOM, [_outcome(await _act(connection, command), command)])
-        return told
+            changes = await self._fold(connection, polled.warnings)
+            await self._gathering.gather(connection, changes, now)
+            if polled.commands:
+                answered = await commands.decide(connection, polled.commands, self._tree, now)
+                await tell_actions(connection, answered.actions)
+                await self._gathering.gather(connection, answered.changes, now)
+                await self._gathering.look(connection, answered.warnings, now)
+        return len(changes)
+
+    # Warnings
+
+    async def _fold(self, connection: database.Connection, warnings: Sequence[Warning]) -> list[Change]:
+        revisions: dict[UUID, list[Warning]] = {}
+        for one in warnings:
+            revisions.setdefault(one.id, []).append(one)
+        if not revisions:
+            return []
+        known = await rows.hold(connection, revisions, self._tree)
+        records = await self._records(connection, revisions, known)
+        undone: list[WarningActions] = []
+        changes: list[Change] = []
+        for id_, of_it in revisions.items():
+            before, after = known.get(id_), self._after(known.get(id_), of_it)
+            if after is None or after is before:
+                continue
+            if (record := records.get(id_)) is not None:
+                after = followed(after, record)
+                if (lifted := reopened(after, record)) is not None:
+                    undone.append(lifted)
+            changes.append(Change(before, after))
+        await rows.add(connection, [one.after for one in changes if one.before is None])
+        await rows.change(connection, [one.after for one in changes if one.before is not None])
+        await tell_actions(connection, undone)
+        return changes
+
+    def _after(self, known: Known | None, revisions: Sequence[Warning]) -> Known | None:
+        for revision in revisions:
+            known = taken(known, revision, self._tree, what) or known
+        return known
+
+    @staticmethod
+    async def _records(connection: database.Connection, revisions: Mapping[UUID, object], known: Mapping[UUID, Known]) -> dict[UUID, WarningActions]:
+        """Return what people did of warnings that are new here, or cleared by hand: a command may have come first, a rise may undo it."""
+        asked = [id_ for id_ in revisions if id_ not in known or known[id_].cleared_gravity]
+        if not asked:
+            return {}
+        if len(asked) > sum(id_ in known for id_ in asked):
+            await connection.execute("select pg_advisory_xact_lock_shared($1)", commands.NEWCOMERS)
+        found = await connection.fetch(_RECORDS, asked)
+        return {row["warning"]: WarningActions.model_validate_json(row["body"]) for row in found}
 
 
-async def _act(connection: database.Connection, command: Command) -> WarningActions:
-    """Decide a command. One owner at a time works a warning's commands, for their key is the warning's."""
-    body = await connection.fetchval("select body from alerts.actions where warning = $1", command.warning)
-    outcome = act(WarningActions.model_validate_json(body) if body is not None else None, command)
-    await connection.execute(_ACT, outcome.warning, outcome.rev, outcome.street, outcome.department, outcome.model_dump_json())
-    return outcome
+# What people did
 
 
-async def _notify(connection: database.Connection, one: Notification) -> bool:
-    body = one.model_dump_json()
-    return bool(
-        await connection.fetchval(_NOTIFY, one.id, one.warning, one.warning_rev, one.recipient, one.street, one.department, one.decided_at, body)
+async def tell_actions(connection: database.Connection, records: Sequence[WarningActions]) -> None:
+    """Keep the newest of the records that were made of each warning, and post all of them."""
+    if not records:
+        return
+    newest = {record.warning: record for record in records}.values()
+    await connection.execute(
+        _ACT,
+        [one.warning for one in newest],
+        [one.rev for one in newest],
+        [one.street for one in newest],
+        [one.department for one in newest],
+        [one.model_dump_json() for one in newest],
     )
+    await outbox.post(connection, ROOM, [_posting(one) for one in records])
 
 
-def _outcome(outcome: WarningActions, command: Command) -> outbox.Posting:
-    key = str(outcome.warning)
-    headers = to_headers(id=f"{key}:{outcome.rev}", type=EventType.WARNING_ACTIONS, source=SOURCE, subject=key, time=command.at)
-    return outbox.Posting(ACTIONS, Outgoing(outcome.model_dump_json().encode(), key=key.encode(), headers=headers))
-
-
-def _posting(one: Notification) -> outbox.Posting:
-    headers = to_headers(id=str(one.id), type=EventType.NOTIFICATION, source=SOURCE, subject=str(one.warning), time=one.decided_at)
-    return outbox.Posting(NOTIFICATIONS, Outgoing(one.model_dump_json().encode(), key=str(one.warning).encode(), headers=headers))
+def _posting(record: WarningActions) -> outbox.Posting:
+    key = str(record.warning)
+    at = record.trail[-1].at if record.trail else record.acknowledged.at if record.acknowledged else None
+    assert at is not None  # noqa: S101 - each revision has an entry
+    headers = to_headers(id=f"{key}:{record.rev}", type=EventType.WARNING_ACTIONS, source=SOURCE, subject=key, time=at)
+    return outbox.Posting(ACTIONS, Outgoing(record.model_dump_json().encode(), key=key.encode(), headers=headers))

@@ -19,10 +19,14 @@ from services.kit.embedded.command import Command
 ROOMS = tuple(ADMIN)
 KAFKA, DATABASE = "kafka", "postgres"
 REPLAY, SIMULATOR = "feed-water-flow", "feed-simulated"
+WATCHDOG = "watchdog"
+MODULES = {room: f"services.{room}" for room in ROOMS} | {WATCHDOG: "services.alerts.watchdog"}
+"""What is run; the watchdog is a second process of alerts."""
 
 STAGES = (
     # First what brings new work, then what takes it in and may still have to hand it to Kafka, then those who work on it.
-    Stage((REPLAY, SIMULATOR), 2.0),
+    # The watchdog with them: an end in order is no silence of which anybody is told.
+    Stage((REPLAY, SIMULATOR, WATCHDOG), 2.0),
     Stage(("ingest",), 4.0),
     Stage(("rules", "alerts", "history", "gateway"), 4.0),
     Stage((KAFKA, DATABASE), 3.0),
@@ -60,6 +64,7 @@ class Surroundings:
             "TONGGUAN_BIND": self.bind,
             "TONGGUAN_INGEST__PORT": str(self.ports.ingest),
             "TONGGUAN_GATEWAY__PORT": str(self.ports.gateway),
+            "TONGGUAN_WATCHDOG__STATE": str(self.data / "watchdog.json"),
         }
         if self.boundaries is not None:
             told["TONGGUAN_GATEWAY__BOUNDARIES"] = str(self.boundaries)
@@ -87,7 +92,7 @@ def service(room: str, around: Surroundings) -> ChildSpec:
     async def ready() -> bool:
         return await probe.status(port, "/readyz") == _OK
 
-    return ChildSpec(_python(room, f"services.{room}", around.data, around.environment()), admin_port=port, ready=ready)
+    return ChildSpec(_python(room, MODULES[room], around.data, around.environment()), admin_port=port, ready=ready)
 
 
 def feeds(around: Surroundings, streams: Streams, credentials: Credentials) -> Iterator[ChildSpec]:

@@ -13,7 +13,7 @@ from typing import IO
 
 import psutil
 
-ADMIN = {"ingest": 11, "rules": 12, "history": 13, "alerts": 14, "gateway": 15}
+ADMIN = {"ingest": 11, "rules": 12, "history": 13, "alerts": 14, "gateway": 15, "watchdog": 16}
 SERVERS = ("kafka", "database")
 """The servers that are embedded unless outside ones are named."""
 _LAST = 31

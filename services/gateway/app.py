@@ -20,13 +20,32 @@ from schemas.health import Heartbeat
 from schemas.regions import RegionTree
 from schemas.sensor import Sensor
 from schemas.warning import Warning  # noqa: A004 - the field's own word
-from services.gateway import audits, credentials, http, oidc, regions, sign_in, stories, users
+from services.gateway import (
+    audits,
+    briefs,
+    credentials,
+    doings,
+    duty,
+    field,
+    http,
+    links,
+    oidc,
+    photos,
+    regions,
+    sign_in,
+    silences,
+    stories,
+    users,
+)
 from services.gateway.accounts import Accounts
-from services.gateway.answers import Answers
+from services.gateway.album import Album
+from services.gateway.alerts import Alerts
+from services.gateway.answers import Answers, Outcomes
 from services.gateway.audit import ROOM, Audit
 from services.gateway.domain.access import Tokens
 from services.gateway.domain.identity import parse_grant
 from services.gateway.domain.outlines import Outlines
+from services.gateway.domain.pace import Pace
 from services.gateway.domain.proxies import Proxies
 from services.gateway.domain.view import View
 from services.gateway.live import LiveServer
@@ -44,9 +63,11 @@ from services.kit.topics import ACTIONS, HEALTH, OBSERVATIONS, RULES, SENSORS, W
 
 _log = logs.get(__name__)
 
-ROUTES = (sign_in.routes, oidc.routes, regions.routes, stories.routes, audits.routes, users.routes)
+ROUTES = tuple(each.routes for each in (sign_in, oidc, regions, stories, doings, field, links, photos, silences, duty, briefs, audits, users))
 BOUNDARIES = "boundaries.geojson"
 TIDY_EVERY_S = 60.0
+WRONG_LINKS = 20
+"""Links that are none, from one network in a minute: nobody guesses one, but each is audited."""
 LAST_WORDS_S = 1.0
 """How long the counts of refusals may take to be written at the end; the supervisor kills after 4 s."""
 
@@ -122,7 +143,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         relay = Relay(opened.pool, opened.producer, ROOM, opened.health.check("outbox", max_age=10), opened.registry)
         audit = Audit(opened.pool, relay, opened.clock, opened.registry, own.changes_per_minute)
         accounts = _accounts(opened, audit, place.regions, own)
-        view, answers = View(place.regions), Answers()
+        view, answers, alerts = View(place.regions), Answers(), Alerts(pool)
+        outcomes, album = Outcomes(alerts.decided), Album(opened.pool, opened.clock, own)
         feed = Feed(view, answers)
         sources = http.Sources(
             settings=settings,
@@ -134,8 +156,12 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             accounts=accounts,
             audit=audit,
             reads=Reads(pool),
+            alerts=alerts,
+            album=album,
             outlines=outlines,
             answers=answers,
+            outcomes=outcomes,
+            wrong_links=Pace(WRONG_LINKS),
             provider=provider,
             proxies=proxies,
             session_key=secrets.session_key,
@@ -155,7 +181,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         caught_up = opened.health.check("view", max_age=float("inf"))
         listening = opened.health.check("http", max_age=float("inf"))
         opened.started.ok()
-        tasks = [opened.tasks.create_task(work) for work in (known.run({}), relay.run(), audit.count(), _tidy(accounts))]
+        works = (known.run({}), relay.run(), audit.count(), outcomes.run(), _tidy(accounts, album))
+        tasks = [opened.tasks.create_task(work) for work in works]
         positions = await room.until_stopped(_boot(view, sources.reads, known), stop)
         if positions is not None:
             tasks.append(opened.tasks.create_task(reader.run(positions)))
@@ -214,6 +241,9 @@ async def _complete(sources: http.Sources, reader: Reader, secrets: credentials.
     await reader.caught_up.wait()
     for body in await database.retrying(lambda: sources.reads.actions(sources.view.open), what="read actions"):
         sources.view.take_actions(WarningActions.model_validate_json(body), body.encode())
+    raised = await database.retrying(lambda: sources.reads.raised(sources.view.open), what="read when warnings rose")
+    for warning, rev in raised.items():
+        sources.view.take_raised(warning, rev)
     await database.retrying(lambda: sources.accounts.make_missing(_usable(secrets, sources.city)), what="make users")
     return True
 
@@ -230,11 +260,12 @@ def _usable(secrets: credentials.Secrets, place: city.CityFolder) -> list[creden
     return usable
 
 
-async def _tidy(accounts: Accounts) -> None:
+async def _tidy(accounts: Accounts, album: Album) -> None:
     """Tidy up in its time, until cancelled. What cannot be tidied is told and tried again: nobody is served worse for it."""
     while True:
         try:
             await accounts.tidy()
+            await album.tidy()
         except Unavailable as error:
             _log.warning("not_tidied", error=str(error))
         except Exception:  # noqa: BLE001 - whatever it is, it is no reason to serve nobody

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -40,6 +40,10 @@ order by seq desc limit $4
 """
 
 
+With = Callable[[database.Connection], Awaitable[bool]]
+"""Does something in the transaction of an entry; returns whether it was not done before."""
+
+
 class Audit:
     """Writes and reads the audit."""
 
@@ -70,17 +74,24 @@ class Audit:
         if wait := self._pace.wait(principal, self._clock.monotonic()):
             raise TooMany(math.ceil(wait))
 
-    async def done(self, act: Act, postings: Sequence[outbox.Posting] = ()) -> None:
-        """Write an entry, and in the same transaction what is to be published with it. Raises `TooMany`, `Unavailable`: then neither is."""
+    async def done(self, act: Act, postings: Sequence[outbox.Posting] = (), with_: With | None = None) -> bool:
+        """Write an entry, and in the same transaction what `with_` does and what is to be published. Raises `TooMany`, `Unavailable`: then none is.
+
+        Where `with_` says that it was done before, neither entry nor postings are written, and this returns False.
+        """
         self.keep_pace(act.actor)
 
-        async def commit() -> None:
+        async def commit() -> bool:
             async with self._pool.acquire() as connection, connection.transaction():
+                if with_ is not None and not await with_(connection):
+                    return False
                 await self.write(connection, act)
                 await outbox.post(connection, ROOM, postings)
+                return True
 
-        await database.once(commit, what="write the audit")
+        new = await database.once(commit, what="write the audit")
         self.wake()
+        return new
 
     async def refuse(self, connection: database.Connection, act: Act) -> None:
         """Write a refusal in the caller's transaction; one that repeats another is counted instead."""

@@ -9,6 +9,7 @@ GatewayError
 ├── Forged            a change that another page may have asked for: no CSRF token, or another origin (403)
 ├── NotFound          no such thing within the reader's scope (404)
 ├── Conflict          what is there does not allow it (409)
+│   └── AnotherUser   it was given by another user than is signed in (409)
 └── Unfit             it can be read, but makes no sense in this city (422)
 """
 
@@ -66,6 +67,10 @@ class NotFound(GatewayError):
 
 class Conflict(GatewayError):
     """What is there does not allow it."""
+
+
+class AnotherUser(Conflict):
+    """It was given by another user than is signed in now: nobody answers in somebody else's name."""
 
 
 class Unfit(GatewayError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from importlib import resources
@@ -26,14 +26,29 @@ from starlette.types import Scope as Asked
 
 from schemas.control import RuleActivation
 from services.gateway.accounts import Accounts, SignedIn
-from services.gateway.answers import Answers
-from services.gateway.audit import Audit
+from services.gateway.album import Album
+from services.gateway.alerts import Alerts
+from services.gateway.answers import Answers, Outcomes
+from services.gateway.audit import Audit, With
 from services.gateway.domain.access import Principal, Scope, Tokens
 from services.gateway.domain.outlines import Outlines
+from services.gateway.domain.pace import Pace
 from services.gateway.domain.proxies import Proxies
 from services.gateway.domain.repeats import UNKNOWN, Act
 from services.gateway.domain.view import View
-from services.gateway.errors import Conflict, Forbidden, Forged, GatewayError, Locked, NotFound, TooMany, Unauthorised, Unfit, WrongCredentials
+from services.gateway.errors import (
+    AnotherUser,
+    Conflict,
+    Forbidden,
+    Forged,
+    GatewayError,
+    Locked,
+    NotFound,
+    TooMany,
+    Unauthorised,
+    Unfit,
+    WrongCredentials,
+)
 from services.gateway.provider import Provider
 from services.gateway.reads import Reads
 from services.gateway.settings import Settings
@@ -56,10 +71,18 @@ SECURITY_HEADERS = {
 TRANSPORT_SECURITY = "max-age=31536000"
 BODY_BYTES = 64 << 10
 """Of a request: a user with all their grants takes a tenth of it."""
+PHOTO_BYTES = 4 << 20
+"""Of a photo, which a phone makes smaller before it sends it."""
+HEARD_OUT = 16 << 20
+"""A body of so many bytes may be sent to its end, though it is thrown away."""
+PHOTOS = "/v1/photos"
+LINKS = "/v1/links/"
 COOKIE = "tongguan"
 SECURE_COOKIE = "__Host-tongguan"
 """Over https: browsers take it from this host alone, and only with Secure and without a domain."""
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_BESIDE = {"/sw.js": "text/javascript", "/manifest.webmanifest": "application/manifest+json"}
+"""By which a phone opens the page without a network; browsers take a service worker for the whole origin from `/` alone."""
 _HASHED = re.compile(r"[-.][A-Za-z0-9_-]{8,}\.\w+$")
 """A name in which the builder put a hash of the content."""
 NOT_BUILT = "The pages are not built. `./tongguan up` builds them from a clone of the sources; a released wheel contains them.\n"
@@ -79,13 +102,18 @@ class Sources:
     accounts: Accounts
     audit: Audit
     reads: Reads
+    alerts: Alerts
+    album: Album
     outlines: Outlines
     answers: Answers
+    outcomes: Outcomes
+    wrong_links: Pace
+    """How often an address may come with a link that is none."""
     provider: Provider | None
     """Of identities, where there is one."""
     proxies: Proxies
     session_key: str = field(repr=False)
-    """Signs what a browser keeps for us."""
+    """Signs what a browser keeps for us, and the links in messages."""
 
 
 def _sources(request: Request) -> Sources:
@@ -147,10 +175,17 @@ class Trail:
     address: str
 
     async def done(
-        self, action: str, subject: str, *, region: str | None, detail: Mapping[str, str] | None = None, postings: Sequence[Posting] = ()
-    ) -> None:
-        """Write that it was done, and in the same transaction what is to be published for it. Raises `TooMany`, `Unavailable`: then neither is."""
-        await self.audit.done(Act(self.actor, action, subject, self.address, region, detail=detail or {}, proven=True), postings)
+        self,
+        action: str,
+        subject: str,
+        *,
+        region: str | None,
+        detail: Mapping[str, str] | None = None,
+        postings: Sequence[Posting] = (),
+        with_: With | None = None,
+    ) -> bool:
+        """Write that it was done, and in the same transaction what goes with it: see `Audit.done`."""
+        return await self.audit.done(Act(self.actor, action, subject, self.address, region, detail=detail or {}, proven=True), postings, with_)
 
     async def refused(self, action: str, subject: str, *, region: str | None, reason: str) -> None:
         """Write that it was refused; the like of it within a minute is only counted."""
@@ -186,7 +221,18 @@ def add_pages(public: FastAPI, page: Path) -> None:
         file = page / "index.html"
         return FileResponse(file) if file.is_file() else PlainTextResponse(NOT_BUILT, 503)
 
+    for path, media in _BESIDE.items():
+        public.get(path, include_in_schema=False)(_beside(page / path[1:], media))
     public.mount("/assets", _Assets(directory=page / "assets", check_dir=False))
+
+
+def _beside(file: Path, media: str) -> Callable[[], Response]:
+    """Return a route that serves a file beside the page."""
+
+    def serve() -> Response:
+        return FileResponse(file, media_type=media) if file.is_file() else PlainTextResponse(NOT_BUILT, 503)
+
+    return serve
 
 
 class _Assets(StaticFiles):
@@ -229,10 +275,10 @@ class _Guard:
         if asked["method"] in _CHANGES and not _same_origin(headers):
             await self._refuse_origin(asked, headers)
             await _problem(403, "forged", "pages of another origin may change nothing", {})(asked, receive, guarded)
-        elif (length := headers.get("content-length", "0")).isdecimal() and int(length[:20]) > BODY_BYTES:
-            await _too_large()(asked, receive, guarded)
+        elif (length := headers.get("content-length", "0")).isdecimal() and int(length[:20]) > _most(asked):
+            await _too_large(_most(asked), int(length[:20]))(asked, receive, guarded)
         else:
-            await self._inner(asked, _bounded(receive), guarded)
+            await self._inner(asked, _bounded(receive, _most(asked)), guarded)
 
     @staticmethod
     async def _refuse_origin(asked: Asked, headers: Headers) -> None:
@@ -243,10 +289,16 @@ class _Guard:
 
 def other_origin(path: str, address: str, origins: Sequence[str]) -> Act:
     """Return what a page of another origin was refused; whose browser it was in, nobody has asked."""
-    return Act(UNKNOWN, "request.refuse", path, address, None, "other_origin", {"origin": ",".join(origins)})
+    told = f"{LINKS}…" if path.startswith(LINKS) else path  # a link's token is a secret
+    return Act(UNKNOWN, "request.refuse", told, address, None, "other_origin", {"origin": ",".join(origins)})
 
 
-def _bounded(receive: Receive) -> Receive:
+def _most(asked: Asked) -> int:
+    """Return how many bytes a request's body may have."""
+    return PHOTO_BYTES if asked["path"] == PHOTOS else BODY_BYTES
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
     """Return a `receive` that ends a body which is longer than it may be, whatever its header said."""
     taken = 0
 
@@ -254,15 +306,16 @@ def _bounded(receive: Receive) -> Receive:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken > BODY_BYTES:
-            raise HTTPException(413, f"a body may have {BODY_BYTES} bytes")
+        if taken > most:
+            raise HTTPException(413, f"a body may have {most} bytes")
         return message
 
     return bounded
 
 
-def _too_large() -> Response:
-    return _problem(413, "content_too_large", f"a body may have {BODY_BYTES} bytes", {"Connection": "close"})
+def _too_large(most: int, length: int) -> Response:
+    """Return the refusal of a body. Who is cut off while sending never reads it, so only what is far too long is."""
+    return _problem(413, "content_too_large", f"a body may have {most} bytes", {"Connection": "close"} if length > HEARD_OUT else {})
 
 
 def _same_origin(headers: Headers) -> bool:
@@ -272,13 +325,14 @@ def _same_origin(headers: Headers) -> bool:
 
 
 def _add_headers(headers: MutableHeaders, asked: Asked, status: int) -> None:
-    headers.update(SECURITY_HEADERS)
+    for name, value in SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
     if asked["scheme"] == "https":
         headers["Strict-Transport-Security"] = TRANSPORT_SECURITY
     if asked["path"].startswith("/assets/") and _HASHED.search(asked["path"]) and status in {200, 206, 304}:
         headers["Cache-Control"] = "public, max-age=31536000, immutable"
     else:
-        headers["Cache-Control"] = "no-cache" if asked["path"] == "/" else "no-store"
+        headers["Cache-Control"] = "no-cache" if asked["path"] in {"/", *_BESIDE} else "no-store"
 
 
 def set_session(request: Request, response: Response, signed_in: SignedIn, seconds: float) -> None:
@@ -313,10 +367,11 @@ _ANSWERS: Mapping[type[Exception], tuple[int, str, dict[str, str]]] = {
     Forged: (403, "forged", {}),
     NotFound: (404, "not_found", {}),
     Conflict: (409, "conflict", {}),
+    AnotherUser: (409, "another_user", {}),
     Unfit: (422, "unfit", {}),
     Unavailable: (503, "unavailable", {"Retry-After": "2"}),
 }
-_DOORS = {"watch": "region", "acknowledge": "warning", "rules": "rule", "audit": "audit", "users": "user"}
+_DOORS = {"watch": "region", "acknowledge": "warning", "direct": "direction", "rules": "rule", "audit": "audit", "users": "user"}
 """What is refused, by the capability that was missing."""
 
 

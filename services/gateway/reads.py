@@ -67,6 +67,10 @@ class Reads:
         """Return what people did of some warnings, as JSON."""
         return [row["body"] for row in await self._pool.fetch("select body from api_alerts.actions($1)", warnings)]
 
+    async def raised(self, warnings: Sequence[UUID]) -> dict[UUID, int]:
+        """Return the revisions that last opened some warnings or made them graver."""
+        return {row["warning"]: row["rev"] for row in await self._pool.fetch("select * from api_alerts.raised($1)", warnings)}
+
     async def revisions(self, warning: UUID, scope: Scope) -> list[str]:
         """Return all revisions of a warning, as JSON; none when it is not in scope. Raises `Unavailable`."""
         rows = await database.once(

@@ -7,10 +7,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from schemas.notification import Notification
 from schemas.regions import Region
-from services.gateway.domain.access import Capability
+from services.gateway.doings import impersonal, knows_people, with_others
+from services.gateway.domain.access import Capability, Scope
+from services.gateway.domain.field import UNNAMED
 from services.gateway.errors import NotFound
-from services.gateway.http import From, Reader, json_list
+from services.gateway.http import From, Reader, Sources, json_list
 
 NOTIFICATIONS = 200
 """Shown of a desk, the newest."""
@@ -47,7 +50,9 @@ async def notifications(code: str, scope: Reader, sources: From) -> Response:
     """Return the newest notifications of the region's own desk, as far as they are the reader's."""
     scope.require(code)
     found = await sources.reads.notifications([f"region/{code}"], scope, NOTIFICATIONS)
-    return json_list([body.encode() for body in found])
+    told = [Notification.model_validate_json(body) for body in found]
+    others = await with_others(told, scope, sources)
+    return json_list([_told(one, scope, sources, whole=one.alert not in others).model_dump_json().encode() for one in told])
 
 
 @routes.get("/warnings/{warning}", summary="All revisions of a warning")
@@ -58,6 +63,14 @@ async def warning_revisions(warning: UUID, scope: Reader, sources: From) -> Resp
     if not found:
         raise NotFound(f"there is no warning {warning} in your regions")
     return json_list([body.encode() for body in found])
+
+
+def _told(one: Notification, scope: Scope, sources: Sources, *, whole: bool) -> Notification:
+    """Return a notification, whose gravest warning is the reader's, as they may see it: see `services.gateway.doings.told_of`."""
+    if not whole:
+        gravest = sources.view.warning(one.warning)
+        one = one.model_copy(update={"text": gravest.rule_name if gravest is not None else UNNAMED, "warnings": 1})
+    return one if knows_people(scope, one.street, one.department) else impersonal(one)
 
 
 def _region(region: Region) -> dict[str, Any]:

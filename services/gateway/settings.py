@@ -55,6 +55,10 @@ class GatewaySettings(AdminSettings):
     """How often the sessions of open live sockets are looked up: an ended one is cut within that and the time of a query."""
     changes_per_minute: int = Field(default=120, ge=1, le=10_000)
     """So much may one user or machine do in a minute that the audit keeps."""
+    photos_per_day: int = Field(default=300, ge=1, le=100_000)
+    """So many photos may one user or machine send within 24 hours."""
+    photos_kept: timedelta = Field(default=timedelta(days=180), gt=timedelta(0))
+    """A photo is deleted so long after it was last sent; positions go by `keep_days` of alerting.yaml."""
     lockout_user: int = Field(default=5, ge=1)
     """So many wrong passwords of one user from one address within `lockout_window` lock that user there for `lockout_for`. Of IPv6 the /64 counts."""
     lockout_user_everywhere: int = Field(default=100, ge=1)

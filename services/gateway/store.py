@@ -1,11 +1,12 @@
-"""SQL of the gateway's own tables: users and their grants, sessions, wrong passwords. Each function works in its caller's transaction."""
+"""SQL of the gateway's own tables: users and their grants, sessions, wrong passwords, photos. Each function works in its caller's transaction."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 from pydantic import TypeAdapter
@@ -95,6 +96,14 @@ class Against:
     whose: str | None
     """The hidden id of the user, where it is one's."""
     limit: Limit
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo as it came."""
+
+    media: str
+    body: bytes = field(repr=False)
 
 
 # Users
@@ -208,6 +217,45 @@ async def forgive(connection: Connection, user: str) -> None:
     await connection.execute(_FORGIVE, hidden(user))
 
 
+# Commands and photos from the field
+
+
+async def give(connection: Connection, command: UUID, actor: str, now: datetime) -> str | None:
+    """Note a command whose id is not of our making; returns None when it is new, else who gave it before."""
+    added = "insert into gateway.given (command, actor, at) values ($1, $2, $3) on conflict do nothing returning true"
+    if await connection.fetchval(added, command, actor, now):
+        return None
+    before: str = await connection.fetchval("select actor from gateway.given where command = $1", command)
+    return before
+
+
+async def add_photo(connection: Connection, digest: str, photo: Photo, by: str, now: datetime) -> bool:
+    """Keep a photo; False when it is there already: then it is kept longer."""
+    added = (
+        "insert into gateway.photos as p (digest, media, body, by, at) values ($1, $2, $3, $4, $5)"
+        " on conflict (digest) do update set at = excluded.at returning xmax = 0"
+    )
+    return bool(await connection.fetchval(added, digest, photo.media, photo.body, by, now))
+
+
+async def photo(connection: Connection, digest: str) -> Photo | None:
+    """Return a photo."""
+    row = await connection.fetchrow("select media, body from gateway.photos where digest = $1", digest)
+    return Photo(row["media"], row["body"]) if row else None
+
+
+async def photos_since(connection: Connection, by: str, since: datetime) -> int:
+    """Return how many photos somebody has sent since a time."""
+    count: int = await connection.fetchval("select count(*) from gateway.photos where by = $1 and at > $2", by, since)
+    return count
+
+
+async def photos_missing(connection: Connection, digests: Sequence[str]) -> set[str]:
+    """Return which of some photos are not there."""
+    rows = await connection.fetch("select digest from gateway.photos where digest = any($1)", digests)
+    return set(digests) - {row["digest"] for row in rows}
+
+
 # What has had its time
 
 
@@ -220,6 +268,12 @@ async def tidy(connection: Connection, now: datetime, idle: timedelta, window: t
 async def tidy_audit(connection: Connection, kept: timedelta) -> None:
     """Delete entries that are older than they are kept: by the database's clock, by which it also refuses to delete any other."""
     await connection.execute("delete from gateway.audit where at < now() - $1::interval", kept)
+
+
+async def tidy_field(connection: Connection, photos_before: datetime, given_before: datetime) -> None:
+    """Delete photos that were last sent, and what is known of commands that were given, before a time."""
+    await connection.execute("delete from gateway.photos where at < $1", photos_before)
+    await connection.execute("delete from gateway.given where at < $1", given_before)
 
 
 def _account(row: asyncpg.Record) -> Account:

@@ -1,35 +1,26 @@
-"""Routes about one warning and what people do of it, and about the map of a region and its sound."""
+"""Routes that tell of one warning, and about the map of a region and its sound."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any
-from uuid import UUID, uuid4
+from typing import Annotated
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Query, Response
 
-from schemas.action import Actor, WarningActions
-from schemas.command import Acknowledge
 from schemas.control import RuleActivation
-from schemas.envelope import EventType, to_headers
 from schemas.explain import explain
 from schemas.identifier import identifier
-from schemas.rest import Acknowledging, Mute, Point, RegionMap, WarningStory
+from schemas.rest import Mute, Point, RegionMap, WarningStory
 from schemas.rule import Applies, Rule
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.gateway import cap
 from services.gateway.domain.access import Capability, Scope
-from services.gateway.errors import NotFound, Unfit
+from services.gateway.errors import NotFound
 from services.gateway.http import Audited, From, Reader, Sources
-from services.kit.outbox import Posting
-from services.kit.producer import Outgoing
-from services.kit.topics import COMMANDS
 
-ANSWER_S = 2.0
-"""How long a person waits for the outcome; then they are told that it is on its way."""
 BEFORE = timedelta(minutes=30)
 """What led to a warning stands in the half hour before it; of longer periods in sixty of them, of a window in a little more than it."""
 AFTER = timedelta(minutes=10)
@@ -51,7 +42,7 @@ async def region_map(code: str, scope: Reader, sources: From) -> RegionMap:
 @routes.get("/warnings/{warning}/story", summary="A warning's revisions, the values around it, and its rule")
 async def story(warning: UUID, scope: Reader, sources: From) -> WarningStory:
     """Return what is needed to understand a warning at a glance."""
-    revisions = await _revisions(warning, scope, sources)
+    revisions = await revisions_of(warning, scope, sources)
     newest = revisions[-1]
     evidence = newest.evidence
     points: list[Point] = []
@@ -78,36 +69,12 @@ async def story(warning: UUID, scope: Reader, sources: From) -> WarningStory:
 @routes.get("/warnings/{warning}/cap", summary="A warning as a message of the Common Alerting Protocol 1.2", response_class=Response)
 async def alert(warning: UUID, scope: Reader, sources: From, rev: Annotated[int | None, Query(ge=1)] = None) -> Response:
     """Return the message of a revision, the newest unless `rev` says which."""
-    told = [one for one in await _revisions(warning, scope, sources) if rev is None or one.rev <= rev]
+    told = [one for one in await revisions_of(warning, scope, sources) if rev is None or one.rev <= rev]
     if rev is not None and (not told or told[-1].rev != rev):
         raise NotFound(f"the warning has no revision {rev}")
     place = sources.city
     issuer = cap.Issuer(place.city, place.regions, ZoneInfo(place.city.timezone))
     return Response(cap.message(told, issuer), media_type=cap.MEDIA_TYPE)
-
-
-@routes.post("/warnings/{warning}/acknowledgement", summary="Take note of a warning and answer for it", response_model=WarningActions)
-async def acknowledge(warning: UUID, seen: Annotated[Acknowledging, Body()], scope: Reader, sources: From, audited: Audited) -> Any:
-    """Return what was done of the warning once alerts has decided; 202 when that takes longer: every screen sees it when it comes."""
-    revisions = await _revisions(warning, scope, sources)
-    newest, seen_as = revisions[-1], next((one for one in revisions if one.rev == seen.rev), None)
-    if seen_as is None:
-        raise Unfit(f"the warning has no revision {seen.rev}; the newest is {newest.rev}")
-    scope.require(newest.street if newest.street in scope.tree else scope.tree.root.code, Capability.ACKNOWLEDGE, newest.department)
-    command = _command(seen_as, seen.note, scope, sources.clock.now())
-    with sources.answers.expect(command.id) as answer:
-        await audited.done(
-            "warning.acknowledge",
-            f"warning/{warning}",
-            region=newest.street if newest.street in scope.tree else None,
-            detail={"command": str(command.id), "rev": str(seen.rev), **({"note": seen.note} if seen.note else {})},
-            postings=[_posting(command)],
-        )
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                return await answer
-        except TimeoutError:
-            return Response(status_code=202)
 
 
 @routes.post("/regions/{code}/mutes", status_code=204, summary="Say that a screen's sound was switched off, and by whom")
@@ -158,7 +125,7 @@ def rule_of(warning: Warning, activation: RuleActivation | None) -> Rule | None:
     return rule.model_copy(update={"applies": Applies(metric=told.metric, domain=told.domain, statistic=told.statistic, period=told.period)})
 
 
-async def _revisions(warning: UUID, scope: Scope, sources: Sources) -> list[Warning]:
+async def revisions_of(warning: UUID, scope: Scope, sources: Sources) -> list[Warning]:
     """Return a warning's revisions as far as they are the reader's, oldest first; raises `NotFound` when none is."""
     scope.require_somewhere(Capability.WATCH)
     found = [Warning.model_validate_json(body) for body in await sources.reads.revisions(warning, scope)]
@@ -170,24 +137,3 @@ async def _revisions(warning: UUID, scope: Scope, sources: Sources) -> list[Warn
     if not found:
         raise NotFound(f"there is no warning {warning} in your regions")
     return found
-
-
-def _command(warning: Warning, note: str | None, scope: Scope, now: datetime) -> Acknowledge:
-    who = scope.principal
-    return Acknowledge(
-        id=uuid4(),
-        warning=warning.id,
-        street=warning.street,
-        department=warning.department,
-        seen_rev=warning.rev,
-        tier=warning.tier,
-        actor=Actor(id=who.id, name=who.name),
-        at=now,
-        note=note,
-    )
-
-
-def _posting(command: Acknowledge) -> Posting:
-    subject = f"warning/{command.warning}"
-    headers = to_headers(id=str(command.id), type=EventType.COMMAND, source="/services/gateway", subject=subject, time=command.at)
-    return Posting(COMMANDS, Outgoing(command.model_dump_json().encode(), key=subject.encode(), headers=headers))

@@ -39,6 +39,7 @@ class Ticker:
         self._acknowledged_until = acknowledged_until
         self._check = check
         self._seldom = logs.Seldom()
+        self._ticked: datetime | None = None
 
     async def run(self) -> None:
         """Tick until cancelled; while the database or Kafka is away time stands still, and says so."""
@@ -58,7 +59,7 @@ class Ticker:
     async def _turn(self) -> None:
         # Read before the row is written: what this says is in Kafka is in Kafka.
         await self._store.report(f"http@{self._node}", self._acknowledged_until())
-        lease = await self._store.lease(LEASE, self._node)
+        lease, self._ticked = await self._store.lease(LEASE, self._node, self._ticked), None
         skew = abs(self._clock.now() - lease.database_time)
         if skew > MAX_SKEW:
             self._check.fail(f"our clock is {skew.total_seconds():.1f} s off the database's: mend it (NTP)")
@@ -70,6 +71,7 @@ class Ticker:
             value = wire.encode(wire.of_tick(tick))
             partitions = await self._producer.partitions(OBSERVATIONS)
             await self._producer.publish(OBSERVATIONS, [Outgoing(value, partition=partition) for partition in range(partitions)])
+            self._ticked = tick.time
         self._check.ok()
 
 

@@ -115,16 +115,19 @@ class Store:
             for activation in rules:
                 await outbox.post(connection, ROOM, self._to_all(activation))
 
-    async def lease(self, name: str, holder: str) -> Lease:
-        """Take or keep a lease when nobody else holds it."""
+    async def lease(self, name: str, holder: str, ticked: datetime | None = None) -> Lease:
+        """Take or keep a lease when nobody else holds it; note beside it the tick that Kafka has since."""
         row = await self._pool.fetchrow(
-            "with mine as (insert into ingest.leases as l (name, holder, expires_at) values ($1, $2, clock_timestamp() + make_interval(secs => $3))"
+            "with noted as (insert into ingest.ticks as t (ticked_at) select $4::timestamptz where $4::timestamptz is not null"
+            " on conflict (one) do update set ticked_at = excluded.ticked_at),"
+            " mine as (insert into ingest.leases as l (name, holder, expires_at) values ($1, $2, clock_timestamp() + make_interval(secs => $3))"
             " on conflict (name) do update set holder = $2, expires_at = excluded.expires_at"
             " where l.holder = $2 or l.expires_at < clock_timestamp() returning 1)"
             " select exists (select from mine) as held, clock_timestamp() as now",
             name,
             holder,
             float(LEASE_S),
+            ticked,
         )
         assert row is not None  # noqa: S101 - a select without from has one row
         return Lease(row["held"], row["now"])

@@ -275,6 +275,9 @@ def _words(leaf: _Leaf, value: Any, model: type[BaseModel]) -> tuple[Keys, str, 
         case "enum" | "literal_error":
             expected = error["ctx"]["expected"]
             says, mend = f"must be {expected}, it is {_shown(error['input'])}", _meaning(str(error["input"]), _QUOTED.findall(expected))
+            mend = _TRUTH if isinstance(error["input"], bool) else mend
+        case "invalid_key":
+            says, mend = "a key must be text", _TRUTH
         case _:
             says, mend = _plain(error)
     return keys, says, mend
@@ -296,6 +299,7 @@ def _own(keys: Keys, says: str, value: Any) -> tuple[Keys, str, str | None]:
     return (*keys, *inner), says[placed.end() :], None
 
 
+_TRUTH = "put it in quotes: to YAML on, off, yes and no are truth values, and digits are numbers"
 _FORMS = {
     "dict_type": "fields with values",
     "float_parsing": "a number",

@@ -1,11 +1,12 @@
 """How far a service has come, and how far behind it is: figures that go on growing when the consumer stops.
 
-Ends of partitions are asked for by a client of their own, every 2 s, and ages are counted when they are read.
+Ends of partitions are asked for by a client of their own, every 2 s and after an assignment, and ages are counted when they are read.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
@@ -28,6 +29,8 @@ class Progress(Collector):
         self._positions: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._event_times: dict[TopicPartition, datetime] = {}
+        self._assigned = asyncio.Event()
+        """Set while there are partitions whose ends were not asked for yet."""
         self._records = Counter("tongguan_consumed_records", "Records worked off", ["topic"], registry=registry)
         registry.register(self)
 
@@ -36,6 +39,7 @@ class Progress(Collector):
         self._positions = dict(positions)
         self._event_times = {}
         self._ends = {tp: end for tp, end in self._ends.items() if tp in self._positions}
+        self._assigned.set()
 
     def done(self, tp: TopicPartition, position: int, count: int, event_time: datetime | None) -> None:
         """Note that a partition was worked off up to a position; one that went to another owner meanwhile is his to count."""
@@ -50,6 +54,11 @@ class Progress(Collector):
     def lag(self) -> int:
         """Records that wait on all partitions, as far as is known."""
         return sum(max(0, end - self._positions.get(tp, 0)) for tp, end in self._ends.items())
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether all that was there when it was last asked is worked off; not while it is unknown of a partition."""
+        return self._positions.keys() <= self._ends.keys() and self.lag == 0
 
     @property
     def event_time(self) -> datetime | None:
@@ -76,9 +85,12 @@ class Progress(Collector):
                 async with asyncio.timeout(20):
                     await client.start()
                 while True:
+                    self._assigned.clear()
                     if self._positions:
                         self._ends = dict(await client.end_offsets(list(self._positions)))
-                    await asyncio.sleep(PROBE_S)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(PROBE_S):
+                            await self._assigned.wait()
             except (KafkaError, OSError, TimeoutError):
                 await asyncio.sleep(PROBE_S)
             finally:

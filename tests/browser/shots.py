@@ -12,20 +12,24 @@ import os
 import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 from playwright.async_api import Browser, Page, async_playwright
 
 from schemas.access import Grant, Role
+from schemas.alerting import TeamRole
 from schemas.base import Domain, Name, Origin
 from schemas.live import LiveSensor, LiveValue
+from schemas.notification import Result
 from schemas.observation import Quality
-from schemas.rest import Provider, User
+from schemas.rest import HandOverShown, Provider, User
 from schemas.sensor import Metric
 from schemas.tiers import TIERS, Tier
 from schemas.warning import Change, Warning, WarningState  # noqa: A004 - the field's own word
 from services.cli import boundaries
 from services.kit import city
 from tests.browser.conftest import ARGUMENTS
+from tests.browser.crew import TOKEN, Crew, actor, alert, brief, duty_team, link, notification, on_the_way, silence
 from tests.browser.frames import acknowledgement, sensor, value, warning
 from tests.browser.stage import Stage, audited
 
@@ -143,14 +147,45 @@ def _people(stage: Stage, now: datetime) -> None:
     ]
 
 
-def _stage(folder: Path) -> Stage:
+def _crew(stage: Crew) -> None:
+    now = stage.now()
+    stage.alerts = [
+        alert(stage, 1, origin=Origin.REAL),
+        alert(stage, 2, tier=Tier.ORANGE, actions=on_the_way(stage), assigned=True, origin=Origin.REAL),
+        alert(stage, 3, tier=Tier.YELLOW, count=46, storm=True),
+        alert(stage, 4, tier=Tier.BLUE, closed_at=now),
+    ]
+    stage.link = link(stage)
+    stage.teams = [
+        duty_team(stage, "城关区值守", "Desk", TeamRole.DESK, "dong", "chen", "jie"),
+        duty_team(stage, "酒泉路现场", "Field", TeamRole.FIELD, "li", "zhao"),
+        duty_team(stage, "城关区督办", "Supervision", TeamRole.SUPERVISOR, "chen"),
+        duty_team(stage, "张掖路现场", "Field2", TeamRole.FIELD),
+    ]
+    stage.silences = [silence(stage)]
+    stage.brief = brief(stage, warnings=24)
+    night = HandOverShown(
+        id=uuid4(), region=CITY.name, day=now.date(), at=now - timedelta(hours=8), by=actor("dong"), note="夜间两处渗漏待查", open=3, unanswered=0
+    )
+    day = night.model_copy(update={"id": uuid4(), "at": now - timedelta(hours=16), "taken_by": actor("chen"), "taken_at": now - timedelta(hours=15)})
+    stage.handovers = [night, day]
+    stage.notifications = [
+        notification(stage, f"region/{DISTRICT}", "in_app", Result.DELIVERED),
+        notification(stage, "person/li", "sms", Result.FAILED, "运营商拒绝：号码停机"),
+    ]
+    first = stage.warnings[0]
+    stage.actions.append(on_the_way(stage).model_copy(update={"warning": first.id}))
+
+
+def _stage(folder: Path) -> Crew:
     tree = city.load(CITY).regions
-    stage = Stage(tree)
+    stage = Crew(tree)
     file = folder / "boundaries.geojson"
     if boundaries.make(tree, file):
         stage.boundaries = json.loads(file.read_text("utf-8"))
     _fill(stage, stage.now())
     _people(stage, stage.now())
+    _crew(stage)
     return stage
 
 
@@ -158,6 +193,10 @@ PAGES = {
     "city": ("chen", f"/regions/{CITY.name}"),
     "district": ("chen", f"/regions/{DISTRICT}"),
     "street": ("chen", f"/regions/{STREET}"),
+    "field": ("li", "/field"),
+    "link": ("li", f"/l/{TOKEN}"),
+    "duty": ("chen", f"/regions/{DISTRICT}/duty"),
+    "handover": ("chen", f"/regions/{CITY.name}/handover"),
     "audit": ("shen", "/audit"),
     "users": ("guan", "/users"),
 }
@@ -165,7 +204,7 @@ PAGES = {
 
 async def _shoot(page: Page, stage: Stage, path: str, file: Path) -> None:
     await page.goto(f"{stage.url}/#{path}")
-    if "regions" in path and "warnings" not in path:
+    if path.startswith("/regions") and path.count("/") == 2:
         await page.locator(".region-map .over[data-ready]").wait_for(state="attached")
     await page.wait_for_timeout(SETTLED_MS)
     if STREET not in path:  # the stage says what it says to all, a gateway only to whom it concerns

@@ -40,6 +40,7 @@ COOKIE = "stage"
 CSRF = "csrf-of-the-stage"
 WATCHERS = frozenset({Role.CITY, Role.DISTRICT, Role.STREET, Role.FIELD, Role.DEPARTMENT, Role.RULE_AUTHOR})
 ACKNOWLEDGERS = frozenset({Role.CITY, Role.DISTRICT, Role.STREET, Role.FIELD})
+DESKS = frozenset({Role.CITY, Role.DISTRICT, Role.STREET})
 
 
 class Server(uvicorn.Server):
@@ -68,6 +69,8 @@ PEOPLE = {
     "chen": _person("陈值守", "Chen", (Role.CITY, CITY)),
     "dong": _person("董区长", "Dong", (Role.DISTRICT, DISTRICT)),
     "jie": _person("解街道", "Jie", (Role.STREET, STREET)),
+    "li": _person("李现场", "Li", (Role.FIELD, STREET)),
+    "zhao": _person("赵现场", "Zhao", (Role.FIELD, STREET)),
     "shen": _person("申审计", "Shen", (Role.AUDITOR, CITY)),
     "guan": _person("管理员", "Guan", (Role.ADMIN, CITY)),
     "du": _person("杜作者", "Du", (Role.RULE_AUTHOR, DISTRICT)),
@@ -226,10 +229,10 @@ class Stage:
         return Snapshot(
             server_time=self.now(),
             position="p0",
-            region=_shown(self.tree[code]),
-            path=tuple(_shown(self.tree[at]) for at in self.tree.path(code)),
-            children=tuple(_shown(child) for child in self.tree.children(code)),
-            below=tuple(_shown(region) for region in self.tree if region.code != code and self.tree.covers(code, region.code)),
+            region=shown(self.tree[code]),
+            path=tuple(shown(self.tree[at]) for at in self.tree.path(code)),
+            children=tuple(shown(child) for child in self.tree.children(code)),
+            below=tuple(shown(region) for region in self.tree if region.code != code and self.tree.covers(code, region.code)),
             sensors=tuple(below),
             warnings=tuple(warning for warning in self.warnings if self.tree.covers(code, warning.street)),
             values=tuple(value for value in self.values if value.sensor in ids),
@@ -296,52 +299,55 @@ class Stage:
     # -- what it answers
 
     def _app(self) -> Starlette:
-        return Starlette(
-            routes=[
-                Route("/", self._file),
-                Route("/assets/{name}", self._file),
-                WebSocketRoute("/v1/live", self._watch),
-                Route("/v1/sign-in", self._sign_in),
-                Route("/v1/session", self._session),
-                Route("/v1/session", self._open, methods=["POST"]),
-                Route("/v1/session", self._close, methods=["DELETE"]),
-                Route("/v1/session/password", self._change_password, methods=["PUT"]),
-                Route("/v1/regions/{code}/map", self._map),
-                Route("/v1/regions/{code}/mutes", self._mute, methods=["POST"]),
-                Route("/v1/warnings/{warning:uuid}/story", self._story),
-                Route("/v1/warnings/{warning:uuid}/acknowledgement", self._acknowledge, methods=["POST"]),
-                Route("/v1/audit", self._audit),
-                Route("/v1/users", self._users),
-                Route("/v1/users", self._add_user, methods=["POST"]),
-                Route("/v1/users/{user}", self._change_user, methods=["PATCH"]),
-            ],
-        )
+        return Starlette(routes=self._routes())
+
+    def _routes(self) -> list[Route | WebSocketRoute]:
+        return [
+            Route("/", self._file),
+            Route("/sw.js", self._file),
+            Route("/manifest.webmanifest", self._file),
+            Route("/assets/{name}", self._file),
+            WebSocketRoute("/v1/live", self._watch),
+            Route("/v1/sign-in", self._sign_in),
+            Route("/v1/session", self._session),
+            Route("/v1/session", self._open, methods=["POST"]),
+            Route("/v1/session", self._close, methods=["DELETE"]),
+            Route("/v1/session/password", self._change_password, methods=["PUT"]),
+            Route("/v1/regions/{code}/map", self._map),
+            Route("/v1/regions/{code}/mutes", self._mute, methods=["POST"]),
+            Route("/v1/warnings/{warning:uuid}/story", self._story),
+            Route("/v1/warnings/{warning:uuid}/acknowledgement", self._acknowledge, methods=["POST"]),
+            Route("/v1/audit", self._audit),
+            Route("/v1/users", self._users),
+            Route("/v1/users", self._add_user, methods=["POST"]),
+            Route("/v1/users/{user}", self._change_user, methods=["PATCH"]),
+        ]
 
     async def _file(self, request: Request) -> Response:
         name = request.path_params.get("name")
-        file = PAGE / "index.html" if name is None else PAGE / "assets" / name
+        file = PAGE / (request.url.path[1:] or "index.html") if name is None else PAGE / "assets" / name
         if not file.is_file():
-            return _problem(404, "not_found")
+            return problem(404, "not_found")
         return FileResponse(file, headers={"Content-Security-Policy": CONTENT_POLICY})
 
     def _who(self, asked: Request | WebSocket) -> str | None:
         return asked.cookies.get(COOKIE) or self.guest
 
     async def _sign_in(self, _: Request) -> Response:
-        return _answer(SignIn(city=self.tree.root.name, version="0.2.0", oidc=self.oidc))
+        return reply(SignIn(city=self.tree.root.name, version="0.2.0", oidc=self.oidc))
 
     async def _session(self, request: Request) -> Response:
         who = self._who(request)
-        return _problem(401, "unauthorised") if who is None else _answer(self._session_of(who))
+        return problem(401, "unauthorised") if who is None else reply(self._session_of(who))
 
     async def _open(self, request: Request) -> Response:
         if self.locked_s:
-            return _problem(429, "locked", {"Retry-After": str(self.locked_s)})
+            return problem(429, "locked", {"Retry-After": str(self.locked_s)})
         given = Credentials.model_validate_json(await request.body())
         known = PEOPLE.get(given.user)
         if known is None or known.password != given.password:
-            return _problem(401, "wrong_credentials")
-        answer = _answer(self._session_of(given.user))
+            return problem(401, "wrong_credentials")
+        answer = reply(self._session_of(given.user))
         answer.set_cookie(COOKIE, given.user, httponly=True, samesite="strict")
         return answer
 
@@ -352,23 +358,23 @@ class Stage:
     async def _change_password(self, request: Request) -> Response:
         who = self._who(request)
         if who is None:
-            return _problem(401, "unauthorised")
-        if not _may_change(request):
-            return _problem(403, "forged")
+            return problem(401, "unauthorised")
+        if not may_change(request):
+            return problem(403, "forged")
         if self.locked_s:
-            return _problem(429, "locked", {"Retry-After": str(self.locked_s)})
+            return problem(429, "locked", {"Retry-After": str(self.locked_s)})
         try:
             wanted = OwnPassword.model_validate_json(await request.body())
         except ValidationError as error:
-            return _problem(422, "bad_request", detail=str(error.errors()[0]["msg"]))
+            return problem(422, "bad_request", detail=str(error.errors()[0]["msg"]))
         if wanted.present != PEOPLE[who].password:
-            return _problem(401, "wrong_credentials")
+            return problem(401, "wrong_credentials")
         self.told.passwords.append((who, wanted))
         return Response(status_code=204)
 
     async def _close(self, request: Request) -> Response:
-        if not _may_change(request):
-            return _problem(403, "forbidden")
+        if not may_change(request):
+            return problem(403, "forbidden")
         self.guest = None
         answer = Response(status_code=204)
         answer.delete_cookie(COOKIE)
@@ -377,26 +383,26 @@ class Stage:
     async def _map(self, request: Request) -> Response:
         self._outlines = self._outlines or Outlines(self.tree, self.boundaries)
         told: RegionMap = self._outlines.of(request.path_params["code"])
-        return _answer(told)
+        return reply(told)
 
     async def _mute(self, request: Request) -> Response:
-        if not _may_change(request):
-            return _problem(403, "forbidden")
+        if not may_change(request):
+            return problem(403, "forbidden")
         self.told.mutes.append((request.path_params["code"], Mute.model_validate_json(await request.body())))
         return Response(status_code=204)
 
     async def _story(self, request: Request) -> Response:
         revisions = [warning for warning in self.warnings if warning.id == request.path_params["warning"]]
-        return _answer(story(revisions)) if revisions else _problem(404, "not_found")
+        return reply(story(revisions)) if revisions else problem(404, "not_found")
 
     async def _acknowledge(self, request: Request) -> Response:
-        if not _may_change(request):
-            return _problem(403, "forbidden")
+        if not may_change(request):
+            return problem(403, "forbidden")
         of = request.path_params["warning"]
         seen = Acknowledging.model_validate_json(await request.body())
         self.told.notes.append((of, seen))
         actions = acknowledgement(0, self.now(), seen_rev=seen.rev, note=seen.note).model_copy(update={"warning": of})
-        return Response(status_code=202) if self.slow_ack else _answer(actions)
+        return Response(status_code=202) if self.slow_ack else reply(actions)
 
     async def _audit(self, request: Request) -> Response:
         limit, before = int(request.query_params.get("limit", 50)), request.query_params.get("before")
@@ -408,27 +414,27 @@ class Stage:
         return JSONResponse([user.model_dump(mode="json") for user in self.users])
 
     async def _add_user(self, request: Request) -> Response:
-        if not _may_change(request):
-            return _problem(403, "forbidden")
+        if not may_change(request):
+            return problem(403, "forbidden")
         try:
             made = NewUser.model_validate_json(await request.body())
         except ValidationError as error:
-            return _problem(422, "bad_request", detail=str(error.errors()[0]["msg"]))
+            return problem(422, "bad_request", detail=str(error.errors()[0]["msg"]))
         self.told.made.append(made)
         user = User(id=made.id, name=made.name, grants=made.grants, disabled=False, locked_until=None, provider=None, last_seen=None)
         self.users.append(user)
-        return _answer(user, 201)
+        return reply(user, 201)
 
     async def _change_user(self, request: Request) -> Response:
-        if not _may_change(request):
-            return _problem(403, "forbidden")
+        if not may_change(request):
+            return problem(403, "forbidden")
         change = UserChange.model_validate_json(await request.body())
         who = request.path_params["user"]
         self.told.changes.append((who, change))
         at = next(at for at, user in enumerate(self.users) if user.id == who)
         changed = {key: value for key in ("name", "grants", "disabled") if (value := getattr(change, key)) is not None}
         self.users[at] = self.users[at].model_copy(update=changed)
-        return _answer(self.users[at])
+        return reply(self.users[at])
 
 
 def session_of(who: str, tree: RegionTree, expires_at: datetime) -> Session:
@@ -439,17 +445,18 @@ def session_of(who: str, tree: RegionTree, expires_at: datetime) -> Session:
         user=who,
         name=person.name,
         grants=person.grants,
-        regions=tuple(_shown(tree[grant.region]) for grant in person.grants if grant.role in WATCHERS),
+        regions=tuple(shown(tree[grant.region]) for grant in person.grants if grant.role in WATCHERS),
         may=May(
             watch=bool(roles & WATCHERS),
             acknowledge=bool(roles & ACKNOWLEDGERS),
+            direct=bool(roles & DESKS),
             rules=Role.RULE_AUTHOR in roles,
             audit=Role.AUDITOR in roles,
             users=Role.ADMIN in roles,
         ),
         csrf=CSRF,
         expires_at=expires_at,
-        city=_shown(tree.root),
+        city=shown(tree.root),
         timezone="Asia/Shanghai",
         departments=DEPARTMENTS,
     )
@@ -471,18 +478,18 @@ def audited(at: datetime, action: str, *, actor: str = "chen", outcome: Outcome 
     )
 
 
-def _shown(region: Region) -> LiveRegion:
+def shown(region: Region) -> LiveRegion:
     return LiveRegion(code=region.code, parent=region.parent, level=region.level, name=region.name)
 
 
-def _may_change(request: Request) -> bool:
+def may_change(request: Request) -> bool:
     return request.headers.get("X-CSRF-Token") == CSRF
 
 
-def _answer(model: BaseModel, status: int = 200) -> Response:
+def reply(model: BaseModel, status: int = 200) -> Response:
     return Response(model.model_dump_json(), status, media_type="application/json")
 
 
-def _problem(status: int, code: str, headers: dict[str, str] | None = None, detail: str | None = None) -> Response:
+def problem(status: int, code: str, headers: dict[str, str] | None = None, detail: str | None = None) -> Response:
     body = {"type": f"urn:tongguan:problem:{code}", "title": code, "status": status, "detail": detail or code}
     return Response(json.dumps(body), status, headers, media_type="application/problem+json")

@@ -90,13 +90,14 @@ async def _check_stored(running: Running, published: Published) -> None:
         expected = {
             "history.observations": len(published.identities),
             "history.warnings": len(published.changes),
-            # The desks of street, district and city are told of each revision: the readings go straight to red.
-            "alerts.notifications": 3 * len(published.changes),
         }
         for table, rows in expected.items():
             await _until(partial(_holds, connection, table, rows), f"{rows} rows in {table}")
         observations = await connection.fetch("select sensor, (extract(epoch from ended_at) * 1000000)::bigint as ended from history.observations")
         warnings = [json.loads(row["body"]) for row in await connection.fetch("select body from history.warnings order by id, rev")]
+        newest = {warning["id"]: warning["rev"] for warning in warnings}
+        await _until(partial(_taken_in, connection, newest), "alerts to know the newest revision of each warning")
+        await _until(partial(_holds, connection, _UNTOLD, 0), "each open red warning to be told")
     finally:
         await connection.close()
 
@@ -108,6 +109,16 @@ async def _check_stored(running: Running, published: Published) -> None:
         revisions.setdefault(warning["id"], []).append(warning["rev"])
     assert all(revs == list(range(1, len(revs) + 1)) for revs in revisions.values())
     assert await _on_topic(running, "city.warnings") == {(warning["id"], warning["rev"]) for warning in warnings}
+
+
+_UNTOLD = """
+alerts.warnings w where w.open and w.gravity = 4
+and not exists (select from alerts.members m join alerts.notifications n on n.alert = m.alert where m.warning = w.id and m.told = 4)
+"""
+
+
+async def _taken_in(connection: asyncpg.Connection, newest: dict[str, int]) -> bool:
+    return {str(row["id"]): row["rev"] for row in await connection.fetch("select id, rev from alerts.warnings")} == newest
 
 
 async def _holds(connection: asyncpg.Connection, table: str, rows: int) -> bool:

@@ -22,6 +22,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from services.cli.folder import cache
+from services.cli.layout import MODULES
 from services.cli.ports import PortPlan
 from services.kit.embedded import jars, kafka, postgres
 from services.kit.embedded.command import Command, _tether, run_logged
@@ -292,8 +293,8 @@ async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicParti
 class Service:
     """One service as a process of its own, as `up` starts it."""
 
-    def __init__(self, room: str, folder: Path, environment: Mapping[str, str], ports: PortPlan | None = None) -> None:
-        """`environment` gives what differs from a service of that room on free ports in the city of Lanzhou."""
+    def __init__(self, room: str, folder: Path, environment: Mapping[str, str], ports: PortPlan | None = None, module: str | None = None) -> None:
+        """`environment` gives what differs from a service of that room on free ports in the city of Lanzhou; `module` what runs instead of it."""
         self.room = room
         self.ports = ports or free_plan()
         self._log = folder / f"{room}-{self.ports.base}.log"
@@ -304,7 +305,7 @@ class Service:
             **environment,
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TONGGUAN_")}
-        argv = (sys.executable, "-P", "-m", f"services.{room}")
+        argv = (sys.executable, "-P", "-m", module or MODULES[room])
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(argv, cwd=folder, env={**inherited, **told}, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
 

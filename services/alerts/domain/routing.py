@@ -1,105 +1,109 @@
-"""Who is told of a warning's revision, and in which words.
-
-For now by region alone: the desk of the warning's own region, mostly a street, is told of everything, that of its district from orange on, that of
-the city of red. Whoever was told of a tier is told how it ends. That late data changed a warning's past, and nothing of its present, is told nobody.
-"""
+"""Where a warning goes: down the tree of routes, and there with which others it is told."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
-from uuid import UUID, uuid5
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 
-from schemas.base import Name
-from schemas.notification import Channel, Notification, Result
-from schemas.regions import Level, RegionTree
+from schemas.alerting import By, Route, Storm
 from schemas.tiers import Tier
-from schemas.warning import Change, Evidence, Warning, WarningState  # noqa: A004 - the field's own word
-
-NAMESPACE = UUID("6d9f6f0e-8a43-5b0e-9d57-2b8f4f0a7c11")
-"""Of our notifications' identities."""
-
-TOLD_FROM = {Level.STREET: Tier.BLUE, Level.DISTRICT: Tier.ORANGE, Level.CITY: Tier.RED}
-
-_TIERS = {Tier.BLUE: ("蓝色", "Blue"), Tier.YELLOW: ("黄色", "Yellow"), Tier.ORANGE: ("橙色", "Orange"), Tier.RED: ("红色", "Red")}
-_CHANGES = {
-    Change.OPENED: ("预警", "warning"),
-    Change.RAISED: ("预警升级", "warning, raised"),
-    Change.LOWERED: ("预警降级", "warning, lowered"),
-    Change.RECOVERED: ("预警解除", "warning cleared"),
-    Change.RULE_CHANGED: ("预警因规则变更而关闭", "warning closed, its rule was changed"),
-    Change.SENSOR_MOVED: ("预警因传感器迁移而关闭", "warning closed, its sensor was moved"),
-    Change.REOPENED: ("预警重新开启（迟到或更正的数据表明尚未结束）", "warning reopened, late or corrected data say that it is not over"),
-    Change.RETRACTED: ("预警撤销（迟到或更正的数据表明不应发出）", "warning withdrawn, late or corrected data say that it should not have been"),
-    Change.MERGED: ("预警并入更早的一条（迟到或更正的数据表明为同一过程）", "warning merged into an earlier one by late or corrected data"),
-}
+from services.alerts.domain.known import Known
 
 
-def told_of(warning: Warning) -> int:
-    """Return the gravity of which a revision is to be told, 0 when of none."""
-    return 0 if warning.change is Change.REVISED else warning.tier.gravity
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A node of the tree with what it has of those above it."""
+
+    id: str
+    group_by: tuple[By, ...]
+    wait: timedelta
+    interval: timedelta
+    urgent: Tier | None
+    escalation: str
+
+    def is_urgent(self, gravity: int) -> bool:
+        """Say whether nobody waits at a gravity."""
+        return self.urgent is not None and gravity >= self.urgent.gravity
 
 
-def route(warning: Warning, gravest: int, regions: RegionTree, now: datetime) -> Iterator[Notification]:
-    """Yield the notifications of one revision, one a recipient. A region that the tree does not know is told at the city.
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """The alert that a warning belongs to."""
 
-    `gravest` is the greatest gravity of which anybody was told so far, this revision's counted: late data may lower a warning's peak.
-    """
-    if warning.change is Change.REVISED:
-        return
-    known = warning.street in regions
-    for code in regions.path(warning.street) if known else (regions.root.code,):
-        if known and code != warning.street and gravest < TOLD_FROM[regions[code].level].gravity:
-            continue
-        recipient = f"region/{code}"
-        yield Notification(
-            id=uuid5(NAMESPACE, f"{warning.id}\n{warning.rev}\n{Channel.IN_APP}\n{recipient}"),
-            warning=warning.id,
-            warning_rev=warning.rev,
-            recipient=recipient,
-            street=warning.street,
-            department=warning.department,
-            channel=Channel.IN_APP,
-            result=Result.DELIVERED,
-            change=warning.change,
-            tier=warning.tier,
-            text=_text(warning),
-            origin=warning.origin,
-            decided_at=now,
-        )
+    key: str
+    """Alerts of the same key that are open at the same time are one. Warnings of different origins never share one."""
+    way: Way
+    storm: str | None = None
+    """The rule by which it gathers a whole area."""
 
 
-def _text(warning: Warning) -> Name:
-    tier, change = _TIERS[warning.tier], _CHANGES[warning.change]
-    value = _value(warning.evidence) if warning.state is WarningState.OPEN else ("", "")
-    return Name(
-        zh=f"{tier[0]}{change[0]}:{warning.sensor_name.zh} {warning.rule_name.zh} {value[0]}".strip()[:256],
-        en=f"{tier[1]} {change[1]}: {warning.sensor_name.en}, {warning.rule_name.en} {value[1]}".strip()[:256],
+def goals(one: Known, root: Route) -> list[Goal]:
+    """Return the alerts to which a warning belongs, one unless a route says to carry on."""
+    way = _way(root, None)
+    return [Goal(_key(found.id, found.group_by, one), found) for found in _down(one, root, way)]
+
+
+def _down(one: Known, route: Route, way: Way) -> Iterator[Way]:
+    """Yield the deepest nodes that match; a node all of whose nodes below do not is deep enough."""
+    any_below = False
+    for below in route.routes:
+        if below.match.meets(one, one.path):
+            any_below = True
+            yield from _down(one, below, _way(below, way))
+            if not below.carry_on:
+                return
+    if not any_below:
+        yield way
+
+
+def _way(route: Route, above: Way | None) -> Way:
+    if above is None:
+        assert route.group_by is not None and route.wait is not None and route.interval is not None and route.escalation is not None  # noqa: S101, PT018 - the model's own rule for the root
+        return Way(route.id, route.group_by, route.wait, route.interval, route.urgent, route.escalation)
+    return Way(
+        route.id,
+        above.group_by if route.group_by is None else route.group_by,
+        above.wait if route.wait is None else route.wait,
+        route.interval or above.interval,
+        route.urgent or above.urgent,
+        route.escalation or above.escalation,
     )
 
 
-def _value(evidence: Evidence) -> tuple[str, str]:
-    """Return what was measured, in both languages."""
-    count = f"{evidence.value:g}"
-    match evidence.measure:
-        case "absence":
-            return f"静默 {_span(evidence.value, _SPANS_ZH)}", f"silent for {_span(evidence.value, _SPANS_EN)}"
-        case "agreement":
-            return f"{count} 个传感器", f"{count} sensors"
-        case "exceedances":
-            return f"当日 {count} 次", f"{count} times that day"
-    plain = count if evidence.unit == "1" else f"{count} {evidence.unit}"
-    return plain, plain
+def _key(of: str, by: Sequence[By], one: Known) -> str:
+    return "\n".join([of, one.origin, *(one.value(each) for each in by)])
 
 
-_SPANS_ZH, _SPANS_EN = ("秒", "分钟", "小时", "天"), ("s", "min", "h", "d")
+# Storms
 
 
-def _span(seconds: float, words: tuple[str, ...]) -> str:
-    """Return a length of time in its two greatest units, as far as the second is not 0."""
-    sizes = (1, 60, 3_600, 86_400)
-    whole = int(seconds)
-    at = max((at for at, size in enumerate(sizes) if whole >= size), default=0)
-    great, rest = divmod(whole, sizes[at])
-    less = rest // sizes[at - 1] if at else 0
-    return f"{great} {words[at]}" + (f" {less} {words[at - 1]}" if less else "")
+def area(storm: Storm, one: Known) -> str | None:
+    """Return the area of a storm rule in which a warning is, None where the rule does not concern it."""
+    return _key(f"storm/{storm.id}", storm.by, one) if storm.match.meets(one, one.path) else None
+
+
+def storm_goal(storm: Storm, key: str) -> Goal:
+    """Return the alert of an area in which there is a storm."""
+    return Goal(key, storm_way(storm), storm.id)
+
+
+def storm_way(storm: Storm) -> Way:
+    """Return how the alert of a storm is told: at once, and then not more often than the storm's own interval."""
+    return Way(f"storm/{storm.id}", storm.by, timedelta(0), storm.interval, Tier.BLUE, storm.escalation)
+
+
+def is_storm(way: Way) -> bool:
+    """Say whether it is the way of a storm's alert."""
+    return way.id.startswith("storm/")
+
+
+def ways(root: Route, storms: Sequence[Storm]) -> dict[str, Way]:
+    """Return all nodes by their ids."""
+    return {way.id: way for way in (*_all(root, _way(root, None)), *map(storm_way, storms))}
+
+
+def _all(route: Route, way: Way) -> Iterator[Way]:
+    yield way
+    for below in route.routes:
+        yield from _all(below, _way(below, way))

@@ -23,6 +23,8 @@ class Capability(StrEnum):
 
     WATCH = "watch"
     ACKNOWLEDGE = "acknowledge"
+    DIRECT = "direct"
+    """Assign, clear by hand, silence, hand over, change who is on duty; and see where somebody in the field stood, and whole addresses."""
     RULES = "rules"
     AUDIT = "audit"
     USERS = "users"
@@ -47,10 +49,11 @@ class Extent(Enum):
 
 
 _DUTY = frozenset({Capability.WATCH, Capability.ACKNOWLEDGE})
+_DESK = _DUTY | {Capability.DIRECT}
 CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
-    Role.CITY: _DUTY,
-    Role.DISTRICT: _DUTY,
-    Role.STREET: _DUTY,
+    Role.CITY: _DESK,
+    Role.DISTRICT: _DESK,
+    Role.STREET: _DESK,
     Role.FIELD: _DUTY,
     Role.DEPARTMENT: frozenset({Capability.WATCH}),
     Role.RULE_AUTHOR: frozenset({Capability.WATCH, Capability.RULES}),
@@ -152,8 +155,36 @@ class Scope:
 
     def holds(self, capability: Capability, region: str | None, department: str | None) -> bool:
         """Say whether a thing is theirs: what has no region, or one that the tree has not, is the city's, and what has no department is of all."""
-        at = region if region is not None and region in self.tree else self.tree.root.code
-        return self.decide(capability, at, Extent.ALL if department is None else department) is Verdict.ALLOWED
+        return self.decide(capability, self.place(region), Extent.ALL if department is None else department) is Verdict.ALLOWED
+
+    def place(self, region: str | None) -> str:
+        """Return the region whose readers a thing is for: the city, where it has none or one that the tree has not."""
+        return region if region is not None and region in self.tree else self.tree.root.code
+
+    def concerns(self, region: str, departments: frozenset[str] | None) -> bool:
+        """Say whether what is for some departments of a region, or with None for all, is theirs to see in part at least."""
+        some: Iterable[str | Extent] = departments or [Extent.ANY]
+        return any(self.decide(Capability.WATCH, self.place(region), one) is Verdict.ALLOWED for one in some)
+
+    def require_for(self, region: str, capability: Capability, departments: frozenset[str] | None) -> None:
+        """Raise `Forbidden` unless it is allowed for all of some departments of a region, or with None for whatever department."""
+        for one in sorted(departments) if departments else [Extent.ALL]:
+            self.require(self.place(region), capability, one)
+
+    def directs(self, region: str, departments: frozenset[str] | None) -> bool:
+        """Say whether what is for some departments of a region, or with None for all, is theirs to direct as a whole."""
+        return all(self.holds(Capability.DIRECT, region, one) for one in departments or [None])
+
+    @property
+    def is_user(self) -> bool:
+        """Whether they are a user: a machine is shown nothing personal."""
+        return self.principal.kind == "user"
+
+    def require_person(self, region: str) -> None:
+        """Raise `Forbidden` for a machine: what is personal is shown to people only, by name."""
+        if not self.is_user:
+            verdict = Verdict.NOT_YOUR_ROLE
+            raise Forbidden("what is personal is shown to users only", capability=Capability.DIRECT, verdict=verdict, region=self.place(region))
 
     def gives(self, grant: Grant) -> bool:
         """Say whether they may give or take a grant: they administer its region for all of its departments."""
@@ -206,7 +237,12 @@ class Scope:
 
 def home(grants: Iterable[Grant], tree: RegionTree) -> str | None:
     """Return the lowest region that takes in all grants, None when there are none: whose auditors are told of somebody who has them."""
-    paths = [tree.path(grant.region) if grant.region in tree else (tree.root.code,) for grant in grants]
+    return lowest((grant.region for grant in grants), tree)
+
+
+def lowest(regions: Iterable[str], tree: RegionTree) -> str | None:
+    """Return the lowest region that takes in all of some, None when there are none; one that the tree has not is the city's."""
+    paths = [tree.path(region) if region in tree else (tree.root.code,) for region in dict.fromkeys(regions)]
     return next((code for code in paths[0] if all(code in path for path in paths)), None) if paths else None
 
 
@@ -225,7 +261,7 @@ def _rest(departments: frozenset[str] | None, above: frozenset[str] | None) -> f
 
 
 class Tokens:
-    """The tokens of machines, of which only the SHA-256 is kept: each sees its region and all below, watches and acknowledges."""
+    """The tokens of machines, of which only the SHA-256 is kept: each does what the desk of its region does, but is shown nothing personal."""
 
     def __init__(self, tokens: Mapping[str, str], tree: RegionTree) -> None:
         """`tokens` are by region."""

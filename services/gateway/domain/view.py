@@ -24,7 +24,8 @@ from schemas.live import PROTOCOL, LiveRegion, LiveSensor
 from schemas.observation import Quality
 from schemas.regions import Region, RegionTree
 from schemas.sensor import Sensor
-from schemas.warning import Warning, WarningState  # noqa: A004 - the field's own word
+from schemas.tiers import Tier
+from schemas.warning import Change, Warning, WarningState  # noqa: A004 - the field's own word
 from services.gateway.domain.access import Reach
 
 CLEARED_KEPT = 100_000
@@ -69,8 +70,34 @@ class _Known(msgspec.Struct, gc=False):
     body: bytes
 
 
+class _Open(_Known, gc=False):
+    raised: int
+    """The revision that last raised or reopened it, as far as that is known: an acknowledgement of an earlier one does not hold."""
+
+
+class _Stands(msgspec.Struct, gc=False):
+    """What of a warning says, with that, whether an answer to it still holds."""
+
+    tier: Tier
+
+
+class _Answer(msgspec.Struct, gc=False):
+    """An acknowledgement or a disposition, as far as that needs it."""
+
+    tier: Tier
+    seen_rev: int
+
+
+class _Answers(msgspec.Struct, gc=False):
+    acknowledged: _Answer | None = None
+    cleared: _Answer | None = None
+
+
+_STANDS, _ANSWERS = msgspec.json.Decoder(_Stands), msgspec.json.Decoder(_Answers)
+
 _Key = tuple[str, str, str, int]
 """(sensor, metric, statistic, period)"""
+_RISES = frozenset({Change.RAISED, Change.REOPENED})
 
 
 class Pending:
@@ -92,7 +119,7 @@ class View:
     def __init__(self, regions: RegionTree) -> None:
         self.regions = regions
         self._sensors: dict[str, tuple[Sensor, bytes]] = {}
-        self._open: dict[UUID, _Known] = {}
+        self._open: dict[UUID, _Open] = {}
         self._cleared: OrderedDict[UUID, int] = OrderedDict()
         self._acted: dict[UUID, _Known] = {}
         self._acted_otherwise: OrderedDict[UUID, _Known] = OrderedDict()
@@ -132,6 +159,17 @@ class View:
         described = known[0].metrics.get(metric) if known is not None else None
         return None if described is None else described.unit
 
+    def sensor(self, id_: str) -> Sensor | None:
+        """Return a sensor's newest version, None where there is none of that id."""
+        known = self._sensors.get(id_)
+        return None if known is None else known[0]
+
+    def standing(self, reach: Reach) -> tuple[int, int]:
+        """Return how many open warnings there are within a reach, and for how many of them nobody has answered as they are now."""
+        sees = self._seer(reach)
+        found = [(id_, known) for id_, known in self._open.items() if sees(known.street, known.department)]
+        return len(found), sum(not _answered(known, self._acted.get(id_)) for id_, known in found)
+
     @property
     def open(self) -> list[UUID]:
         """The ids of all open warnings."""
@@ -165,7 +203,8 @@ class View:
             return
         if warning.state is WarningState.OPEN:
             self._reopen(warning.id)
-            self._open[warning.id] = _Known(warning.rev, warning.street, warning.department, body)
+            raised = warning.rev if warning.change in _RISES else known.raised if known else 1
+            self._open[warning.id] = _Open(warning.rev, warning.street, warning.department, body, raised)
         else:
             self._close(warning.id, warning.rev)
         concerned = self._watched(warning.street, warning.department)
@@ -173,6 +212,12 @@ class View:
             pending.warnings.append(body)
         if known is not None:
             _outdate(self._watched(known.street, known.department), concerned)
+
+    def take_raised(self, warning: UUID, rev: int) -> None:
+        """Take the revision that last raised or reopened an open warning, from who has heard all of them."""
+        known = self._open.get(warning)
+        if known is not None:
+            known.raised = max(known.raised, rev)
 
     def take_actions(self, actions: WarningActions, body: bytes) -> None:
         """Take what people did of a warning, unless it is not newer than what is known; `body` is its JSON."""
@@ -327,6 +372,16 @@ def _outdate(before: Iterable[Pending], after: Iterable[Pending]) -> None:
     still = {id(pending) for pending in after}
     for pending in before:
         pending.outdated |= id(pending) not in still
+
+
+def _answered(warning: _Open, actions: _Known | None) -> bool:
+    """Say whether somebody acknowledged a warning as it is now, since it was last made graver, or cleared it by hand at its tier or a graver one."""
+    if actions is None:
+        return False
+    gravity, done = _STANDS.decode(warning.body).tier.gravity, _ANSWERS.decode(actions.body)
+    if done.cleared is not None and done.cleared.tier.gravity >= gravity:
+        return True
+    return done.acknowledged is not None and done.acknowledged.tier.gravity >= gravity and done.acknowledged.seen_rev >= warning.raised
 
 
 def live_region(region: Region) -> LiveRegion:

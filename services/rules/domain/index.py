@@ -65,7 +65,7 @@ class Scene:
 class Ruled:
     """A rule in force."""
 
-    __slots__ = ("_attributes", "_scenes", "activation", "meaning", "names", "rule")
+    __slots__ = ("_attributes", "_scenes", "activation", "meaning", "names", "rule", "tags")
 
     def __init__(self, activation: RuleActivation) -> None:
         self.activation = activation
@@ -73,6 +73,7 @@ class Ruled:
         self.meaning = activation.meaning
         self.names: Any = (activation.rule.name.model_dump(), activation.rule.standard.model_dump() if activation.rule.standard else None)
         """The rule's name and standard as JSON has them."""
+        self.tags = tuple(sorted(activation.rule.tags))
         self._attributes = relevant(activation.rule)
         self._scenes: dict[tuple[str | None, ...], Scene] = {}
 

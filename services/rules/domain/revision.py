@@ -80,6 +80,7 @@ class Revision(msgspec.Struct, frozen=True, gc=False):
     merged_into: UUID | None
     origin: str
     evidence: Evidence
+    tags: tuple[str, ...] = ()
 
     def json(self) -> bytes:
         """Return the contract's JSON."""

@@ -51,6 +51,7 @@ def revision(news: News, tracker: Tracker, owner: Owner, ruled: Ruled, record: w
         cleared_at=None if news.tier else at,
         merged_into=news.into,
         origin=owner.origin,
+        tags=ruled.tags,
         evidence=evidence,
     )
 

@@ -13,7 +13,7 @@ from tests.integration.parts import ROOT
 
 DEPLOY = ROOT / "deploy"
 FILE = DEPLOY / "compose.yaml"
-ROOMS = ("ingest", "rules", "history", "alerts", "gateway")
+ROOMS = ("ingest", "rules", "history", "alerts", "gateway", "watchdog")
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<word>[^}]*))?\}")
 
 

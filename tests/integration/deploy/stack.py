@@ -60,7 +60,12 @@ class Stack:
         for target, source in compose.mounts(self.services[service]).items():
             text = text.replace(target, str(source))
         own = self.address.get(service, "")
-        text = text.replace("/run/secrets/", f"{self.secrets}/").replace("0.0.0.0", own).replace("//:", f"//{own}:")
+        text = (
+            text.replace("/run/secrets/", f"{self.secrets}/")
+            .replace("/tmp/watchdog", f"{self.folder}/watchdog")
+            .replace("0.0.0.0", own)
+            .replace("//:", f"//{own}:")
+        )
         text = text.replace("postgres:5432", f"127.0.0.1:{self._postgres.port}")
         # nginx comes from there: the source of whatever goes to an address of loopback.
         text = text.replace(self.services["nginx"]["networks"]["front"]["ipv4_address"], "127.0.0.1")

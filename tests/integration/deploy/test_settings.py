@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from services.alerts.settings import Settings as Alerts
+from services.alerts.settings import WatchingSettings as Watching
 from services.gateway.settings import Settings as Gateway
 from services.history.settings import Settings as History
 from services.ingest.settings import Settings as Ingest
@@ -23,7 +24,7 @@ from services.rules.settings import Settings as Rules
 from tests.integration.parts import ROOT
 
 FILE = ROOT / "deploy" / "settings.toml"
-ROOMS = (Prepare, Ingest, Rules, History, Alerts, Gateway)
+ROOMS = (Prepare, Ingest, Rules, History, Alerts, Watching, Gateway)
 SWITCHED_OFF = re.compile(r"^#(?=(\[[a-z.]+\]|\w+ = ))", re.MULTILINE)
 """A `#` right before a key or a table: a setting without a default, or one that is off."""
 

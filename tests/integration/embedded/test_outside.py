@@ -71,7 +71,7 @@ def test_it_runs_on_them_leaves_them_and_goes_on_there(servers: Running, tmp_pat
     first = _start(tmp_path / "first", servers, data)
     try:
         first.wait_ready()
-        assert set(first.run["pids"]) == {"ingest", "rules", "history", "alerts", "gateway"}
+        assert set(first.run["pids"]) == {"ingest", "rules", "history", "alerts", "gateway", "watchdog"}
         assert not {"kafka", "database"} & set(first.run["ports"])
         assert first.run["database"].split(":")[2].split("@")[0] not in first.log.read_text()  # its password
         _publish(first, "outside-1")

@@ -234,7 +234,7 @@ def test_a_terminal_that_closes_stops_it_quietly(start: Callable[..., Run]):
 def test_the_whole_platform_starts_heals_and_ends_in_order(start: Callable[..., Run], data: Path):
     run = start("--data", str(data))
     first = run.until_ready()
-    rooms = {"ingest", "rules", "history", "alerts", "gateway"}
+    rooms = {"ingest", "rules", "history", "alerts", "gateway", "watchdog"}
     assert set(first["pids"]) == rooms | {"kafka", "postgres", "feed-water-flow", "feed-simulated"}
     run.until(lambda: "Ctrl-C stops everything" in run.out.read_text(), 5)
     secrets = json.loads(Path(first["secrets"]).read_text())

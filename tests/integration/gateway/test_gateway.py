@@ -25,9 +25,6 @@ from schemas.live import LiveValue
 from schemas.partitioner import partition_of
 from schemas.tiers import Tier
 from schemas.warning import Warning, WarningState  # noqa: A004 - the field's own word
-from services.alerts.domain.routing import route
-from services.alerts.store import Polled
-from services.alerts.store import Store as Alerts
 from services.gateway.http import SECURITY_HEADERS
 from services.history.store import Logged
 from services.history.store import Store as History
@@ -35,6 +32,7 @@ from services.kit import database as kit_database
 from services.kit.producer import Outgoing, Producer
 from services.kit.topics import HEALTH, OBSERVATIONS, SENSORS, WARNINGS
 from tests.integration.gateway.session import closed_with, connected, hello, live_url, session
+from tests.integration.gateway.told import notify
 from tests.integration.parts import Servers, Service, eventually
 from tests.integration.rooms import TOKENS, all_partitions, partition_for, publish_records, publish_warnings, write_city, write_secrets
 from tests.unit.gateway.city import (
@@ -69,7 +67,7 @@ async def before(servers: Servers, dsn: str) -> None:
             await producer.publish(SENSORS, [Outgoing(one.model_dump_json().encode(), key=one.id.encode())])
         await producer.publish(SENSORS, [Outgoing(b"no sensor", key=b"x")])
         await publish_warnings(producer, [warning(UNSEEN)])
-        history, alerts = History(pool), Alerts(pool)
+        history = History(pool)
         claims = await history.take([*all_partitions(WARNINGS), *all_partitions(OBSERVATIONS)])
         warnings = [
             warning(1),
@@ -82,8 +80,8 @@ async def before(servers: Servers, dsn: str) -> None:
         logged = [Logged(observation(f"s{at}", street=street, flow=at + 0.5), 0, at) for at, street in enumerate(STREETS)]
         read = {tp: 1 for tp in claims if tp.topic == WARNINGS and tp.partition == partition_of(b"s1/flow", 24)}
         await history.commit(claims, read, logged, warnings)
-        deciding = await alerts.take(all_partitions(WARNINGS))
-        await alerts.commit(deciding, {}, Polled(warnings=warnings), lambda one, gravest: route(one, gravest, TREE, NOW))
+        for one, screens in ((warnings[0], STREET), (warnings[3], OTHER_STREET), (warnings[4], OTHER_STREET), (warnings[5], CITY)):
+            await notify(pool, one.id, f"region/{screens}", one, "flow", at=NOW)
     pool.terminate()
 
 
@@ -361,26 +359,48 @@ async def _sessions(gateway: Service, count: int) -> bool:
 
 
 PUBLIC = {("/v1/sign-in", "get"), ("/v1/session", "post"), ("/v1/oidc/start", "get"), ("/v1/oidc/callback", "get")}
-"""How one signs in; all else asks who one is."""
+PUBLIC |= {("/v1/links/{token}", "get"), ("/v1/links/{token}", "post")}
+"""How one signs in, and what a message's link says of itself; all else asks who one is."""
 NO_TOKENS = {("/v1/session", "get"), ("/v1/session", "delete"), ("/v1/session/password", "put")}
 """Only a browser has a session."""
-BODIES = {"/v1/regions/{code}/mutes": {"name": "hand", "minutes": 5, "warnings": []}, "/v1/warnings/{warning}/acknowledgement": {"rev": 1}}
+OWN = {"/v1/field", "/v1/photos"}
+"""Of whoever asks, wherever they are."""
+DAY = {"since": "2026-11-22T00:00:00Z", "until": "2026-11-23T00:00:00Z", "reason": "x"}
+BODIES = {
+    "/v1/regions/{code}/mutes": {"name": "hand", "minutes": 5, "warnings": []},
+    "/v1/regions/{code}/silences": DAY | {"match": {}},
+    "/v1/regions/{code}/handovers": {"note": ""},
+    "/v1/warnings/{warning}/acknowledgement": {"rev": 1},
+    "/v1/warnings/{warning}/assignment": {"rev": 1, "to": "somebody"},
+    "/v1/warnings/{warning}/comments": {"rev": 1, "note": "x"},
+    "/v1/warnings/{warning}/clearance": {"rev": 1, "reason": "x"},
+    "/v1/alerts/{alert}/answers": {"command": str(UUID(int=1)), "message": 1, "deed": "acknowledge"},
+    "/v1/teams/{team}/overrides": DAY | {"person": "somebody"},
+}
+THINGS = ("warning", "alert", "silence", "handover")
+
+
+def filled(path: str) -> str:
+    """Return a path of things that others have."""
+    for thing in THINGS:
+        path = path.replace(f"{{{thing}}}", str(UUID(int=3)))
+    return path.replace("{user}", "somebody").replace("{person}", "somebody").replace("{team}", "crew").replace("{digest}", "0" * 64)
 
 
 async def test_every_path_asks_for_a_token_and_keeps_to_its_region(client: httpx.AsyncClient):
     paths = (await client.get("/openapi.json")).json()["paths"]
-    assert len(paths) >= 15
+    assert len(paths) >= 30
     for path, methods in paths.items():
         assert path.startswith("/v1/")
         for method in methods:
             if (path, method) in PUBLIC:
                 continue
-            url = path.replace("{warning}", str(UUID(int=3))).replace("{user}", "somebody")
+            url = filled(path)
             for authorization in ("", "Bearer", "Bearer tgr_nobody", f"Basic {TOKENS[CITY]}", TOKENS[CITY]):
                 answer = await client.request(method, url.replace("{code}", STREET), headers={"Authorization": authorization}, json=BODIES.get(path))
                 assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer"), (path, authorization)
                 assert answer.headers["content-type"] == "application/problem+json"
-            if (path, method) in NO_TOKENS or path.startswith(("/v1/users", "/v1/audit")):
+            if path in OWN or (path, method) in NO_TOKENS or path.startswith(("/v1/users", "/v1/audit")):
                 continue
             for region in (CITY, DISTRICT, SIBLING, OTHER_DISTRICT, OTHER_STREET, "nowhere"):
                 answer = await client.request(method, url.replace("{code}", region), headers=bearer(STREET), json=BODIES.get(path))

@@ -36,6 +36,7 @@ from services.kit.clock import SystemClock
 from services.kit.producer import Outgoing, Producer
 from services.kit.topics import ACTIONS, SENSORS, WARNINGS
 from tests.integration.gateway.session import connected
+from tests.integration.gateway.told import keep_alert, keep_warning, notify
 from tests.integration.parts import WAIT_S, Servers, Service
 from tests.integration.rooms import all_partitions, partition_for, publish_records, publish_warnings
 from tests.unit.gateway.cap_rules import problems as cap_problems
@@ -50,9 +51,9 @@ NOWHERE = "999999999"
 # What should be
 
 ROLES = {
-    "city": {"watch", "acknowledge"},
-    "district": {"watch", "acknowledge"},
-    "street": {"watch", "acknowledge"},
+    "city": {"watch", "acknowledge", "direct"},
+    "district": {"watch", "acknowledge", "direct"},
+    "street": {"watch", "acknowledge", "direct"},
     "field": {"watch", "acknowledge"},
     "department": {"watch"},
     "rule_author": {"watch"},
@@ -117,6 +118,13 @@ IN_HISTORY = [each for each in THINGS if each[0] != NOWHERE]
 """What is asked for by REST of history and alerts, who know streets of the city only."""
 
 
+TOGETHER = UUID(int=99)
+"""The alert of all warnings together."""
+ADDRESS, MASKED = "13800001111", "138****1111"
+SOME = [person for person in PEOPLE if person.region in {CITY, DISTRICT, OTHER_STREET} and person.departments != frozenset("e")]
+"""Enough for what goes by the same decisions as what all are asked about."""
+
+
 def mark(kind: str, street: str, department: str) -> str:
     return f"{kind}-{street}-{department}-end"
 
@@ -168,10 +176,9 @@ async def before(servers: Servers, dsn: str) -> None:
     claims = await history.take(all_partitions(WARNINGS))
     logged = [Logged(observation(mark("sensor", *each), street=each[0], flow=1.0), 0, at) for at, each in enumerate(IN_HISTORY)]
     await history.commit(claims, {}, logged, [warning_of(*each) for each in IN_HISTORY])
-    for desk, (street, department) in product(INSIDE[CITY], IN_HISTORY):
-        body = {"text": mark("told", street, department), "street": street, "department": department}
-        row = (uuid5(UUID(int=1), desk + street + department), id_of(street, department), f"region/{desk}", street, department, NOW, json.dumps(body))
-        await pool.execute("insert into alerts.notifications values ($1, $2, 1, $3, $4, $5, $6, $7)", *row)
+    async with pool.acquire() as connection, connection.transaction():
+        await _add_told(connection)
+        await _add_desks(connection)
     for region in [*INSIDE[CITY] - {NOWHERE}, None]:
         body = {"id": str(uuid5(UUID(int=2), str(region))), "at": NOW.isoformat(), "actor": "x", "action": "x", "subject": f"audit/{region}/end"}
         body |= {"region": region, "outcome": "done", "detail": {}, "address": "x"}
@@ -181,6 +188,40 @@ async def before(servers: Servers, dsn: str) -> None:
     async with pool.acquire() as connection, connection.transaction():
         await _add_people(connection)
     pool.terminate()
+
+
+async def _add_told(pool: asyncpg.pool.PoolConnectionProxy) -> None:
+    """Have each warning told to all desks, in an alert of its own; and everybody of all together, in one alert."""
+    told = {each: warning_of(*each) for each in IN_HISTORY}
+    for each, one in told.items():
+        await keep_warning(pool, one, mark("text", *each))
+        await keep_alert(pool, one.id, one.street, [one], NOW)
+        by = {"id": "li", "name": name(mark("answered", *each)).model_dump()}
+        answer = {"command": str(one.id), "deed": "arrived", "by": by, "at": NOW.isoformat(), "position": None, "photos": []}
+        await pool.execute("insert into alerts.answers values ($1, $1, null, $2, $3)", one.id, NOW, json.dumps(answer))
+        for desk in INSIDE[CITY]:
+            await notify(pool, one.id, f"region/{desk}", one, mark("told", *each), at=NOW)
+    await keep_alert(pool, TOGETHER, CITY, list(told.values()), NOW)
+    for person in PEOPLE:
+        await notify(pool, TOGETHER, f"person/{person.id}", told[IN_HISTORY[0]], mark("told", *IN_HISTORY[0]), at=NOW)
+
+
+async def _add_desks(pool: asyncpg.pool.PoolConnectionProxy) -> None:
+    """Have a silence, and a team with somebody on duty, of each street and department; and each desk handed over."""
+    by, later = {"id": "li", "name": name("li").model_dump()}, NOW + timedelta(days=3_650)
+    for street, department in IN_HISTORY:
+        id_, team, person = id_of(street, department), mark("team", street, department), mark("person", street, department)
+        silence = {"id": str(id_), "region": street, "match": {"departments": [department]}, "reason": mark("silence", street, department), "by": by}
+        silence |= {"since": NOW.isoformat(), "until": later.isoformat()}
+        await pool.execute("insert into alerts.silences values ($1, $2, $3, $4, $5)", id_, street, NOW, later, json.dumps(silence))
+        body = {"id": team, "name": name(team).model_dump(), "region": street, "role": "desk", "departments": [department], "always": [person]}
+        await pool.execute("insert into alerts.teams values ($1, $2, $3)", team, street, json.dumps(body))
+        await pool.execute("insert into alerts.people values ($1, $2, $3)", person, name(person).model_dump_json(), json.dumps({"sms": ADDRESS}))
+        await pool.execute("insert into alerts.roster values ($1, $2, $3, $4, null, null)", team, person, NOW - timedelta(days=1), later)
+    for region in INSIDE[CITY] - {NOWHERE}:
+        body = {"id": str(uuid5(TOGETHER, region)), "region": region, "day": "2026-11-22", "at": NOW.isoformat(), "by": by}
+        body |= {"note": f"handover/{region}/end", "open": 0, "unanswered": 0}
+        await pool.execute("insert into alerts.handovers values ($1, $2, $3, $4)", UUID(str(body["id"])), region, NOW, json.dumps(body))
 
 
 async def _add_people(pool: asyncpg.pool.PoolConnectionProxy) -> None:
@@ -358,6 +399,107 @@ async def test_who_administers_whom(client: httpx.AsyncClient, role: str):
             assert answer.status_code == (201 if each in theirs else 403), (person, each)
 
     await asyncio.gather(*(look(person) for person in of_role(role)))
+
+
+# What people do
+
+
+DAY = f"since={(NOW - timedelta(hours=1)).strftime('%Y-%m-%dT%H:%M:%SZ')}&until={(NOW + timedelta(hours=1)).strftime('%Y-%m-%dT%H:%M:%SZ')}"
+DESKS = ["/silences", "/duty", f"/brief?{DAY}", "/handovers"]
+OVER = {"since": NOW.isoformat(), "until": (NOW - timedelta(days=1)).isoformat(), "reason": "x"}
+"""A time that is none: who may ask for it is told so (422), and nothing is written."""
+
+
+def some(role: str) -> list[Person]:
+    return [person for person in SOME if person.role == role]
+
+
+def status(person: Person, what: str, thing: tuple[str, str], able: int) -> int:
+    """What is answered about a thing: `able` to who may do it, 404 to who does not see it, 403 to who does or watches nothing at all."""
+    return able if person.may_for(what, *thing) else 404 if person.may("watch") and thing not in person.sees() else 403
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_what_a_desk_is_shown(client: httpx.AsyncClient, role: str):
+    async def look(person: Person, region: str, path: str) -> None:
+        answer = await client.get(f"/v1/regions/{region}{path}", headers=person.cookie)
+        directs = person.may_in("direct", region) and person.departments is None
+        may = directs if path == "/handovers" else person.may_in("watch", region)
+        assert answer.status_code == (200 if may else 403), (person, region, path)
+        wanted = person.sees(region) & set(IN_HISTORY) if may and path != "/handovers" else set[tuple[str, str]]()
+        assert whose(answer.text) == wanted, (person, region, path)
+        noted = set(re.findall(r"handover/(\d+)/end", answer.text))
+        assert noted == ({region} if directs and path.startswith(("/brief", "/handovers")) else set()), (person, region, path)
+        assert ADDRESS not in answer.text
+        led = {each for each in wanted if path == "/duty" and person.may_for("direct", *each)}
+        assert answer.text.count(MASKED) == len(led), (person, region, path)
+
+    await asyncio.gather(*(look(*each) for each in product(some(role), [CITY, DISTRICT, STREET, OTHER_STREET], DESKS)))
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_what_is_personal_of_a_warning_and_who_was_told(client: httpx.AsyncClient, role: str):
+    async def look(person: Person, thing: tuple[str, str]) -> None:
+        answer = await client.get(f"/v1/warnings/{id_of(*thing)}/answers", headers=person.cookie)
+        wanted = status(person, "direct", thing, 200)
+        assert (answer.status_code, whose(answer.text)) == (wanted, {thing} if wanted == 200 else set()), (person, thing)
+        answer = await client.get(f"/v1/people/{mark('person', *thing)}/contacts", headers=person.cookie)
+        assert (answer.status_code, ADDRESS in answer.text) == (wanted, wanted == 200), (person, thing)
+        answer = await client.get(f"/v1/warnings/{id_of(*thing)}/notifications", headers=person.cookie)
+        assert answer.status_code == status(person, "watch", thing, 200), (person, thing)
+        assert ({thing} if answer.status_code == 200 else set()) <= whose(answer.text) <= person.sees(), (person, thing)
+        assert ("person/" in answer.text) is person.may_for("acknowledge", *thing), (person, thing)
+
+    async def phone(person: Person) -> None:
+        answer = await client.get("/v1/field", headers=person.cookie)
+        mine = person.sees() & set(IN_HISTORY)
+        assert answer.status_code == (200 if person.may("watch") else 403), person
+        assert whose(answer.text) == mine, person
+        if answer.status_code == 200:
+            assert [alert["count"] for alert in answer.json()["alerts"]] == ([len(mine)] if mine else []), person
+
+    await asyncio.gather(*(look(*each) for each in product(some(role), IN_HISTORY)), *(phone(person) for person in some(role)))
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_who_may_do_what(client: httpx.AsyncClient, role: str):
+    """Each asks for something that makes no sense, which who may do it is told."""
+    csrf = {person: await csrf_of(client, person) for person in some(role)}
+
+    async def refused(person: Person, path: str, body: object, wanted: int, method: str = "POST") -> None:
+        answer = await client.request(method, f"/v1{path}", json=body, headers=person.cookie | csrf[person])
+        assert (answer.status_code, whose(answer.text)) == (wanted, set()), (person, path, answer.text)
+
+    async def of_warning(person: Person, thing: tuple[str, str]) -> None:
+        path, directs, answers = f"/warnings/{id_of(*thing)}", status(person, "direct", thing, 422), status(person, "acknowledge", thing, 422)
+        await refused(person, f"{path}/assignment", {"rev": 99, "to": "li"}, directs)
+        await refused(person, f"{path}/clearance", {"rev": 99, "reason": "x"}, directs)
+        await refused(person, f"{path}/comments", {"rev": 99, "note": "x"}, answers)
+        await refused(person, f"/alerts/{id_of(*thing)}/answers", WORDLESS, answers)
+        await refused(person, f"/teams/{mark('team', *thing)}/overrides", OVER | {"person": "li"}, directs)
+        if directs != 422:
+            await refused(person, f"/silences/{id_of(*thing)}", None, directs, "DELETE")
+
+    async def of_region(person: Person, region: str) -> None:
+        directs = person.may_in("direct", region)
+        for departments, able in ((None, directs and person.departments is None), (["d"], directs)):
+            await refused(person, f"/regions/{region}/silences", OVER | {"match": {"departments": departments}}, 422 if able else 403)
+        if not directs or person.departments is not None:
+            await refused(person, f"/regions/{region}/handovers", {"note": ""}, 403)
+            unseen = person.may("watch") and not person.may_in("watch", region)
+            await refused(person, f"/handovers/{uuid5(TOGETHER, region)}/taking", None, 404 if unseen else 403)
+
+    async def of_all(person: Person) -> None:
+        for_all = all(person.may_for("acknowledge", *thing) for thing in IN_HISTORY)
+        unseen = person.may("watch") and not person.sees() & set(IN_HISTORY)
+        await refused(person, f"/alerts/{TOGETHER}/answers", WORDLESS, 422 if for_all else 404 if unseen else 403)
+        await refused(person, "/photos", "no photo", 422 if person.may("acknowledge") else 403)
+
+    works = [of_warning(*each) for each in product(some(role), IN_HISTORY)] + [of_all(person) for person in some(role)]
+    await asyncio.gather(*works, *(of_region(*each) for each in product(some(role), [CITY, DISTRICT, STREET, OTHER_STREET])))
+
+
+WORDLESS = {"command": str(UUID(int=1)), "message": 1, "deed": "comment"}
 
 
 # Live

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
 import asyncpg
+import httpx
 import pytest
 
+from schemas.action import WarningActions
+from services.history.store import Store as History
 from services.kit.producer import Producer
+from services.kit.topics import WARNINGS
 from tests.integration.gateway.session import closed_with, connected, session
+from tests.integration.gateway.told import keep_warning
 from tests.integration.parts import Servers, Service, eventually
-from tests.integration.rooms import partition_for, publish_records, publish_warnings, write_city, write_secrets
-from tests.unit.gateway.city import CITY, STREET, observation, warning
+from tests.integration.rooms import all_partitions, partition_for, publish_records, publish_warnings, write_city, write_secrets
+from tests.unit.gateway.city import CITY, NOW, STREET, name, observation, warning
 
 
 @pytest.fixture
@@ -45,6 +51,27 @@ async def test_a_stopped_gateway_says_come_back_and_its_successor_knows_all(run:
         await publish_warnings(producer, [warning(3, 2, state="cleared")])
         await one.until(lambda one: UUID(int=3) not in one.open, "its end")
     second.kill()
+
+
+async def test_a_successor_counts_as_unanswered_what_rose_since_it_was_acknowledged(run: Callable[[], Service], pool: asyncpg.Pool):
+    """Although history tells it of the newest revision alone, which is a later one."""
+    newest = [warning(number, 3, tier="red", change="revised") for number in (21, 22)]
+    history = History(pool)
+    await history.commit(await history.take(all_partitions(WARNINGS)), {}, [], newest)
+    for one, rose in zip(newest, (2, 1), strict=True):
+        await keep_warning(pool, one, "text")
+        await pool.execute("update alerts.warnings set raised_rev = $2 where id = $1", one.id, rose)
+        seen = {"by": {"id": "li", "name": name("li")}, "at": NOW, "seen_rev": 1, "tier": "red"}
+        done = {"warning": one.id, "rev": 1, "street": STREET, "department": "d", "command": one.id, "acknowledged": seen}
+        body = WarningActions.model_validate(done).model_dump_json()
+        await pool.execute("insert into alerts.actions values ($1, 1, $2, 'd', $3)", one.id, STREET, body)
+    service = run()
+    await service.ready()
+    async with httpx.AsyncClient(base_url=service.url, timeout=20, headers={"Authorization": "Bearer tgr_street"}) as desk:
+        assert (await desk.post(f"/v1/regions/{STREET}/handovers", json={"note": ""})).status_code == 202
+    entry = json.loads(await pool.fetchval("select body from gateway.audit where body ->> 'action' = 'desk.hand_over'"))
+    assert int(entry["detail"]["open"]) - int(entry["detail"]["unanswered"]) == 1
+    service.kill()
 
 
 async def test_it_ends_when_asked_while_it_waits_for_history(run: Callable[[], Service], pool: asyncpg.Pool):

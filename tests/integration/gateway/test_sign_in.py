@@ -51,7 +51,14 @@ async def test_a_password_opens_a_session_and_signing_out_ends_it(gateway: Servi
         assert answer.headers["cache-control"] == "no-store"
         opened = Session.model_validate((await one.get("/v1/session")).json())
         assert (opened.user, [region.code for region in opened.regions]) == ("district", [DISTRICT])
-        assert opened.may.model_dump() == {"watch": True, "acknowledge": True, "rules": False, "audit": False, "users": False}
+        assert opened.may.model_dump() == {
+            "watch": True,
+            "acknowledge": True,
+            "direct": True,
+            "rules": False,
+            "audit": False,
+            "users": False,
+        }
         assert [each.id for each in opened.departments] == ["d", "e"]
         assert (await one.get(f"/v1/regions/{DISTRICT}")).status_code == 200
         cookie = one.cookie

@@ -12,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.running import Running
 
 SERVICES = ("ingest", "rules", "history", "alerts", "gateway")
+OF_WATCHDOG = {"tongguan_ready", "tongguan_check_ok"}
+"""Of those that all have: it has neither Kafka nor a pool."""
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
 KIND_SUFFIX = {"counter": "_total"}
 
@@ -32,6 +34,7 @@ def test_every_service_serves_what_the_document_promises(platform: Running) -> N
     served = {service: _served(platform, service) for service in SERVICES}
     for service in SERVICES:
         assert served[service] == {name for name, services in promised.items() if service in services}
+    assert _served(platform, "watchdog") == OF_WATCHDOG | {name for name, services in promised.items() if services == {"watchdog"}}
 
 
 def _lag_and_age(platform: Running) -> tuple[float, float]:

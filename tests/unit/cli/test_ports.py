@@ -8,7 +8,7 @@ def test_the_plan_of_the_default_base():
     named = ports.PortPlan(8800).named()
     assert named["gateway"] == 8800
     assert named["ingest"] == 8801
-    assert [named[f"{room}_admin"] for room in ("ingest", "rules", "history", "alerts", "gateway")] == [8811, 8812, 8813, 8814, 8815]
+    assert [named[f"{room}_admin"] for room in ("ingest", "rules", "history", "alerts", "gateway", "watchdog")] == list(range(8811, 8817))
     assert (named["kafka"], named["kafka_controller"], named["database"]) == (8821, 8822, 8831)
 
 

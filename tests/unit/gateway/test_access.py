@@ -21,9 +21,9 @@ BELOW |= {street: {street} for street in (STREET, SIBLING, OTHER_STREET)}
 DEPARTMENTS = ["d", "e", "f"]
 
 MAY = {
-    "city": {"watch", "acknowledge"},
-    "district": {"watch", "acknowledge"},
-    "street": {"watch", "acknowledge"},
+    "city": {"watch", "acknowledge", "direct"},
+    "district": {"watch", "acknowledge", "direct"},
+    "street": {"watch", "acknowledge", "direct"},
     "field": {"watch", "acknowledge"},
     "department": {"watch"},
     "rule_author": {"watch", "rules"},
@@ -145,6 +145,28 @@ def test_what_stands_in_no_region_is_the_citys():
     assert not scope(grant("district", DISTRICT), grant("district", OTHER_DISTRICT)).sees("123456", "d")
 
 
+@given(grants, st.sampled_from([*ALL, "gone"]), departments)
+def test_what_is_for_several_departments_concerns_who_sees_one_and_is_done_by_who_may_for_all(
+    held: list[Grant], region: str, of: frozenset[str] | None
+):
+    who, at = scope(*held), region if region in TREE else CITY
+    mine = {each for can, where, each in things(held) if (can, where) == ("watch", at)}
+    assert who.concerns(region, of) is bool(mine & of if of else mine)
+    able = {each for can, where, each in things(held) if (can, where) == ("direct", at)}
+    try:
+        who.require_for(region, Capability.DIRECT, of)
+    except Forbidden:
+        assert not (of or {"not named yet"}) <= able
+    else:
+        assert (of or {"not named yet"}) <= able
+
+
+def test_what_is_personal_is_shown_to_no_machine():
+    scope(grant("city", CITY)).require_person(CITY)
+    with pytest.raises(Forbidden, match="users only"):
+        Scope(ACCESS.principal("tgr_city"), TREE).require_person(CITY)
+
+
 @given(grants, grants)
 def test_nobody_administers_what_they_could_not_grant(held: list[Grant], theirs: list[Grant]):
     who = scope(*held)
@@ -170,7 +192,7 @@ def test_a_token_is_good_for_its_region_and_all_below_it_and_no_other(own: str, 
     machine = Scope(ACCESS.principal(TOKENS[own]), TREE)
     assert machine.principal.id == f"token/{own}"
     for capability in Capability:
-        wanted = region in BELOW[own] and capability.value in {"watch", "acknowledge"}
+        wanted = region in BELOW[own] and capability.value in {"watch", "acknowledge", "direct"}
         assert (machine.decide(capability, region, Extent.ALL) is Verdict.ALLOWED) is wanted
     if region not in BELOW[own]:
         with pytest.raises(Forbidden, match=region):

@@ -46,6 +46,14 @@ async def test_the_page_is_asked_for_anew_and_what_bears_its_hash_is_kept(client
         assert (again.status_code, "immutable" in again.headers["cache-control"]) == (304, kept)
 
 
+async def test_what_opens_the_page_without_a_network_is_asked_for_anew(client: httpx.AsyncClient, built: None, page: Path):
+    for path, media in {"/sw.js": "text/javascript; charset=utf-8", "/manifest.webmanifest": "application/manifest+json"}.items():
+        (page / path[1:]).write_text("of " + path)
+        answer = await client.get(path)
+        assert (answer.status_code, answer.headers["content-type"], answer.text) == (200, media, "of " + path)
+        assert answer.headers["cache-control"] == "no-cache"
+
+
 @pytest.mark.parametrize("path", ["/assets/gone-B7x_9aQz.js", "/assets/../secret.txt", "/assets/%2e%2e/secret.txt", "/secret.txt", "/assets/"])
 async def test_what_is_no_asset_is_neither_served_nor_kept(client: httpx.AsyncClient, built: None, path: str):
     answer = await client.get(path)

@@ -504,3 +504,81 @@ def test_the_unit_of_a_sensor_s_metric_is_known_from_the_registry_alone():
     view = View(TREE)
     view.take_sensor(sensor())
     assert (view.unit("s1", "flow"), view.unit("s1", "level"), view.unit("s2", "flow"), view.unit(None, "flow")) == ("L/s", None, None, None)
+
+
+tiers = st.sampled_from(Tier)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(STREETS),
+            st.sampled_from(["d", "e"]),
+            tiers,
+            st.sampled_from(["opened", "raised", "lowered", "reopened"]),
+            st.integers(1, 3),
+        ),
+        max_size=8,
+    ),
+    st.data(),
+)
+def test_how_many_warnings_stand_and_how_many_of_them_wait_for_an_answer(known: list[tuple[str, str, Tier, str, int]], data: st.DataObject):
+    view, waiting = View(TREE), 0
+    for number, (street, department, tier, change, rev) in enumerate(known, 1):
+        take(view, warning(number, rev, street=street, department=department, tier=tier, change=change))
+        seen, seen_rev = data.draw(tiers), data.draw(st.integers(1, 3))
+        by = {"by": Actor(id="li", name=name("li")), "at": NOW, "seen_rev": seen_rev, "tier": seen, "note": "note"}
+        how = data.draw(st.sampled_from(["acknowledged", "cleared", None]))
+        done = actions(number, street=street, department=department).model_dump() | {"acknowledged": None} | ({how: by} if how else {})
+        acted = WarningActions.model_validate(done)
+        view.take_actions(acted, acted.model_dump_json().encode())
+        rose = rev if change in {"raised", "reopened"} else 1
+        holds = how is not None and seen.gravity >= tier.gravity and (seen_rev >= rose or how == "cleared")
+        waiting += not holds and street != OTHER_STREET and department == "d"
+    there = sum(street != OTHER_STREET and department == "d" for street, department, *_ in known)
+    assert view.standing(only(DISTRICT, "d")) == (there, waiting)
+    assert view.standing(whole(CITY))[0] == len(known)
+
+
+def acknowledged(rev: int, tier: Tier = Tier.RED) -> WarningActions:
+    noted = Acknowledgement(by=Actor(id="li", name=name("li")), at=NOW, seen_rev=rev, tier=tier)
+    return actions().model_copy(update={"acknowledged": noted})
+
+
+changes = st.sampled_from(["raised", "lowered", "revised", "reopened", "cleared"])
+
+
+@given(st.lists(st.tuples(changes, tiers), max_size=6), st.integers(1, 7), tiers)
+def test_an_acknowledgement_that_a_rise_or_a_reopening_has_outdated_counts_no_more(steps: list[tuple[str, Tier]], seen_rev: int, seen: Tier):
+    """Whatever revisions come after."""
+    view, rose, state, tier = View(TREE), 1, "open", Tier.BLUE
+    take(view, warning(tier=tier))
+    act(view, acknowledged(seen_rev, seen))
+    for rev, (change, next_tier) in enumerate(steps, 2):
+        state, tier = "cleared" if change == "cleared" else "open", next_tier
+        again = "reopened" if view.warning(UUID(int=1)) is None else change
+        take(view, warning(1, rev, tier=tier, state=state, change="recovered" if state == "cleared" else again))
+        rose = rev if again in {"raised", "reopened"} else rose
+    waits = seen.gravity < tier.gravity or seen_rev < rose
+    assert view.standing(whole(CITY)) == ((1, int(waits)) if state == "open" else (0, 0))
+
+
+def test_when_a_warning_rose_may_be_told_by_who_has_heard_it():
+    view = View(TREE)
+    view.take_raised(UUID(int=1), 4)
+    take(view, warning(1, 6, tier="red", change="revised"))
+    act(view, acknowledged(3))
+    assert view.standing(whole(CITY)) == (1, 0)
+    view.take_raised(UUID(int=1), 4)
+    take(view, warning(1, 7, tier="red", change="revised"))
+    assert view.standing(whole(CITY)) == (1, 1)
+
+
+def test_a_sensor_is_known_as_it_is_now():
+    view = View(TREE)
+    assert view.sensor("s1") is None
+    view.take_sensor(sensor(street=STREET))
+    view.take_sensor(sensor(street=SIBLING, version=2))
+    found = view.sensor("s1")
+    assert found is not None
+    assert found.street == SIBLING

@@ -928,7 +928,7 @@ class Oracle:
 def _names(activation: RuleActivation, subject: str, head: Told) -> Told:
     rule = activation.rule
     whose = {"rule": rule.id, "rule_version": rule.version, "meaning": activation.meaning, "rule_name": rule.name.model_dump()}
-    return {**whose, "subject": subject, **head}
+    return {**whose, "tags": sorted(rule.tags), "subject": subject, **head}
 
 
 def _head(record: SensorRecord) -> Told:

@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from "vitest";
-import { age, clockTime, fullTime, instant, number, quantity, span, unit, useZone, zone } from "./format";
+import { age, asInput, clockTime, fromInput, fullTime, instant, number, oneLine, quantity, span, unit, useZone, zone } from "./format";
 import { hasWords, language, t } from "./words";
 
 const NOON = Date.parse("2026-11-22T04:00:00Z");
@@ -16,6 +16,16 @@ it("times are the city's, wherever the screen stands", () => {
   expect(zone(NOON)).toBe("UTC+08:00");
   useZone("Asia/Kathmandu");
   expect([clockTime(NOON), zone(NOON)]).toEqual(["09:45:00", "UTC+05:45"]);
+  useZone("Asia/Shanghai");
+});
+
+it("what is put into a form is of the city's zone too, also where summer time begins", () => {
+  useZone("Asia/Shanghai");
+  expect(asInput(NOON)).toBe("2026-11-22T12:00");
+  expect(fromInput("2026-11-22T12:00")).toBe(NOON);
+  expect(fromInput("")).toBeNaN();
+  useZone("Europe/Paris");
+  for (const hour of [0, 3, 8, 20]) expect(fromInput(asInput(Date.parse("2026-03-29T00:00:00Z") + hour * 3_600_000))).toBe(Date.parse("2026-03-29T00:00:00Z") + hour * 3_600_000);
   useZone("Asia/Shanghai");
 });
 
@@ -64,4 +74,9 @@ it("numbers have six digits at most, and no unit leaves no gap", () => {
 
 it("a word that is not known stands as it is", () => {
   expect([t("postponed"), t("toString"), hasWords("toString")]).toEqual(["postponed", "toString", false]);
+});
+
+it("makes a line of words that were given with breaks", () => {
+  expect(oneLine(" 阀门已关\r\n\n水退\t了 \u0007\u2028好 ")).toBe("阀门已关 水退 了 好");
+  expect(oneLine(" \n ")).toBe("");
 });

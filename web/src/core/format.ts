@@ -65,6 +65,9 @@ export function clockTime(ms: number, today = ms): string {
   return !Number.isFinite(today) || at.day === stamp(today).day ? at.time : `${at.monthDay} ${at.time}`;
 }
 
+/** `HH:MM` of a time, with the date before it when that is not today's. */
+export const minuteTime = (ms: number, today = ms): string => clockTime(ms, today).slice(0, -3);
+
 /** `YYYY-MM-DD HH:MM:SS`. */
 export function fullTime(ms: number): string {
   return Number.isFinite(ms) ? `${stamp(ms).day} ${stamp(ms).time}` : "—";
@@ -77,6 +80,16 @@ export const dayOf = (ms: number): string => (Number.isFinite(ms) ? stamp(ms).da
 export function zone(ms: number): string {
   const name = zoneNow.offset.formatToParts(ms).find(({ type }) => type === "timeZoneName")?.value ?? "";
   return name === "GMT" ? "UTC+00:00" : name.replace("GMT", "UTC");
+}
+
+/** A time as an `<input type="datetime-local">` has it, in the zone in which times are shown. */
+export const asInput = (ms: number): string => `${stamp(ms).day}T${stamp(ms).time.slice(0, 5)}`;
+
+/** Milliseconds since 1970 of what such an input says in that zone; NaN of nothing. */
+export function fromInput(text: string): number {
+  const offset = (at: number): string => zone(at).slice(3) || "Z";
+  const guess = Date.parse(`${text}Z`);
+  return Number.isFinite(guess) ? Date.parse(text + offset(Date.parse(text + offset(guess)))) : NaN;
 }
 
 /** A length of time in words, whole seconds, two units at most. */
@@ -119,3 +132,6 @@ export const quantity = (value: number, code: string): string => `${number(value
 
 /** `5 分 0 秒 均值`, or nothing of an instant. */
 export const statisticText = (statistic: string, periodS: number): string => (statistic === "instant" ? "" : `${span(periodS * 1000)} ${t(statistic)}`);
+
+/** Words as a line: what the gateway calls a text has no breaks and nothing else that cannot be seen. */
+export const oneLine = (text: string): string => text.replace(/[\s\u0000-\u001f\u007f]+/gu, " ").trim();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { acknowledged, at, CITY, delta, DISTRICT, snapshot, START, STREET, value, warning } from "../testing/frames";
+import { acknowledged, at, CITY, delta, disposed, DISTRICT, snapshot, START, STREET, value, warning } from "../testing/frames";
 import { Model, Series } from "./model";
 
 function shown(given = {}): Model {
@@ -113,6 +113,18 @@ describe("acknowledgements", () => {
     const model = shown({ warnings: [warning("a", 1, "red")], actions: [acknowledged("a", 2, "red")] });
     model.apply(delta({ actions: [acknowledged("a", 1, "blue")] }));
     expect(model.acknowledgement("a")?.tier).toBe("red");
+  });
+});
+
+describe("clearing by hand", () => {
+  it("ends the sound and stands last, until the warning becomes graver than it was then", () => {
+    const model = shown({ warnings: [warning("a", 1, "red"), warning("b", 1, "orange"), warning("c", 1, "blue")], actions: [disposed("a", 1, "red"), disposed("b", 1, "yellow")] });
+    expect(model.openInOrder().map(({ id }) => id)).toEqual(["b", "c", "a"]);
+    expect(model.alarming()).toEqual([]);
+    model.takeActions(disposed("c", 1, "orange"));
+    expect(model.disposed(model.open.get("c")!)).toBe(true);
+    model.apply(delta({ warnings: [warning("c", 2, "red")] }));
+    expect(model.alarming().map(({ id }) => id)).toEqual(["c"]);
   });
 });
 

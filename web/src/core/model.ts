@@ -286,10 +286,15 @@ export class Model {
     });
   }
 
-  /** Open warnings, gravest first, then newest. The same array until they change. */
+  /** Open warnings, gravest first, then newest; last those that were cleared by hand. The same array until they change. */
   openInOrder(): readonly KnownWarning[] {
-    if (this.#inOrder.version !== this.warningsVersion) this.#inOrder = { version: this.warningsVersion, warnings: [...this.open.values()].sort(graver) };
+    if (this.#inOrder.version !== this.warningsVersion) this.#inOrder = { version: this.warningsVersion, warnings: this.#sorted() };
     return this.#inOrder.warnings;
+  }
+
+  #sorted(): KnownWarning[] {
+    const all = [...this.open.values()].sort(graver);
+    return [...all.filter((warning) => !this.disposed(warning)), ...all.filter((warning) => this.disposed(warning))];
   }
 
   /** Cleared warnings, the last one first. */
@@ -314,9 +319,15 @@ export class Model {
     return !ROSE.has(warning.change) && (this.#rose.get(warning.id) ?? 0) <= last.seen_rev;
   }
 
-  /** The open red warnings that nobody has acknowledged. */
+  /** Whether a warning was cleared by hand, at the tier that it has now or a graver one. The rule's own episode goes on beside it. */
+  disposed(warning: Pick<Warning, "id" | "tier">): boolean {
+    const cleared = this.actions.get(warning.id)?.cleared ?? null;
+    return cleared !== null && GRAVITY[cleared.tier] >= GRAVITY[warning.tier];
+  }
+
+  /** The open red warnings that nobody has acknowledged, or cleared by hand. */
   alarming(): KnownWarning[] {
-    return this.openInOrder().filter((warning) => warning.tier === "red" && !this.acknowledged(warning));
+    return this.openInOrder().filter((warning) => warning.tier === "red" && !this.acknowledged(warning) && !this.disposed(warning));
   }
 
   /** How many warnings are open, by tier. */

@@ -5,6 +5,18 @@
  */
 export type Role = "city" | "district" | "street" | "field" | "department" | "rule_author" | "auditor" | "admin";
 /**
+ * The four streams that start the product.
+ */
+export type Domain = "water" | "sewage" | "dust" | "fire";
+/**
+ * Whether an event tells of the city or of our own making; warnings and notifications inherit it.
+ */
+export type Origin = "real" | "replayed" | "simulated" | "exercise";
+/**
+ * A tier; compare by `gravity`, 1 (blue) to 4 (red).
+ */
+export type Tier = "blue" | "yellow" | "orange" | "red";
+/**
  * Why this revision was made.
  */
 export type Change =
@@ -14,9 +26,13 @@ export type Change =
  */
 export type Direction = "above" | "below";
 /**
- * The four streams that start the product.
+ * What was decided of a command.
  */
-export type Domain = "water" | "sewage" | "dust" | "fire";
+export type Decision = "applied" | "already" | "stale" | "too_late";
+/**
+ * What was done of a warning.
+ */
+export type Deed = "acknowledge" | "assign" | "comment" | "clear" | "on_my_way" | "arrived" | "done" | "reopen";
 /**
  * What a value is of the time between start and end; of an instant, start and end are the same.
  */
@@ -26,17 +42,9 @@ export type Statistic = "instant" | "mean" | "min" | "max" | "sum";
  */
 export type Level = "city" | "district" | "street";
 /**
- * Whether an event tells of the city or of our own making; warnings and notifications inherit it.
- */
-export type Origin = "real" | "replayed" | "simulated" | "exercise";
-/**
  * Quality flag of one value; the letters of HJ 212-2017 in brackets. Rules use `good` values only.
  */
 export type Quality = "good" | "stopped" | "maintenance" | "manual" | "fault" | "calibration" | "over_range" | "no_signal";
-/**
- * A tier; compare by `gravity`, 1 (blue) to 4 (red).
- */
-export type Tier = "blue" | "yellow" | "orange" | "red";
 /**
  * Whether the episode goes on.
  */
@@ -53,6 +61,18 @@ export type Weekday = "mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun";
  * Whose series is derived.
  */
 export type DerivedLevel = "district" | "city";
+/**
+ * What a team is there for.
+ */
+export type TeamRole = "field" | "desk" | "lead" | "supervisor";
+/**
+ * What became of it.
+ */
+export type Result = "waiting" | "delivered" | "failed" | "uncertain" | "withheld";
+/**
+ * Why an alert is told.
+ */
+export type Why = "opened" | "changed" | "escalated" | "repeated" | "ended" | "undelivered";
 /**
  * What became of it.
  */
@@ -144,6 +164,124 @@ export interface UserChange {
   password?: string | null;
 }
 /**
+ * Where somebody stood, CGCS2000 (EPSG:4490), degrees.
+ */
+export interface Position {
+  accuracy_m: number | null;
+  latitude: number;
+  longitude: number;
+}
+/**
+ * An answer from the field to all warnings of an alert, maybe given while the phone was offline.
+ */
+export interface Answering {
+  /**
+   * When it was given, by the phone's clock; now where that lies ahead.
+   */
+  at?: string | null;
+  /**
+   * Made by the phone: sent again after no answer came, it is decided once.
+   */
+  command: string;
+  deed: "acknowledge" | "comment" | "on_my_way" | "arrived" | "done";
+  /**
+   * The user who gave it. It is refused (409, `another_user`) when somebody else is signed in by then.
+   */
+  given_by?: string | null;
+  /**
+   * The newest message of the alert that was seen.
+   */
+  message: number;
+  note?: string | null;
+  /**
+   * @maxItems 6
+   */
+  photos?: string[];
+  position?: Position | null;
+  /**
+   * What the phone's clock said at sending. With it the answer was given so long before now as `at` lies before it, however wrong that clock is.
+   */
+  sent_at?: string | null;
+}
+/**
+ * A warning is given to somebody.
+ */
+export interface Assigning {
+  note?: string | null;
+  rev: number;
+  /**
+   * A user's id.
+   */
+  to: string;
+}
+/**
+ * A warning is cleared by hand.
+ */
+export interface ClearingByHand {
+  reason: string;
+  rev: number;
+}
+/**
+ * Something is said of a warning.
+ */
+export interface Commenting {
+  note: string;
+  rev: number;
+}
+/**
+ * The desk is handed over.
+ */
+export interface HandingOver {
+  note: string;
+}
+/**
+ * What is answered by a link, once.
+ */
+export interface LinkUse {
+  deed: "acknowledge" | "on_my_way";
+  note?: string | null;
+}
+/**
+ * Somebody is on duty for a time.
+ */
+export interface Overriding {
+  instead_of?: string | null;
+  person: string;
+  reason: string;
+  since: string;
+  until: string;
+}
+/**
+ * Which warnings are meant; what is left out matches all.
+ */
+export interface Match {
+  departments: string[] | null;
+  domains: Domain[] | null;
+  origins: Origin[] | null;
+  /**
+   * At any level; a warning is in a region when its street is, or lies below it.
+   */
+  regions: string[] | null;
+  rules: string[] | null;
+  /**
+   * All of them must be the rule's.
+   */
+  tags: string[];
+  tiers: Tier[] | null;
+}
+/**
+ * Nobody in a region shall be told of what matches, for a time.
+ */
+export interface Silencing {
+  match: Match;
+  reason: string;
+  /**
+   * Now, where it is left out.
+   */
+  since?: string | null;
+  until: string;
+}
+/**
  * Somebody has taken note of a warning and answers for it.
  */
 export interface Acknowledgement {
@@ -151,11 +289,15 @@ export interface Acknowledgement {
   by: Actor;
   note: string | null;
   /**
+   * When anybody answered last for the same revision: how long the answer holds counts from then.
+   */
+  renewed_at: string | null;
+  /**
    * The warning's revision that they saw.
    */
   seen_rev: number;
   /**
-   * The tier that they saw. A warning that is graver now, or was raised at a later revision, asks for another acknowledgement.
+   * A tier; compare by `gravity`, 1 (blue) to 4 (red).
    */
   tier: "blue" | "yellow" | "orange" | "red";
 }
@@ -165,6 +307,15 @@ export interface Acknowledgement {
 export interface Actor {
   id: string;
   name: Name;
+}
+/**
+ * To whom a warning was given.
+ */
+export interface Assignment {
+  at: string;
+  by: Actor;
+  note: string | null;
+  to: Actor;
 }
 /**
  * What would end the present tier: the measure on this side of the limit for so long, or so many readings in a row.
@@ -177,6 +328,36 @@ export interface Clearing {
    */
   limit: number | null;
   readings: number | null;
+}
+/**
+ * A warning was cleared by hand. It holds until the warning becomes graver than `tier`.
+ */
+export interface Disposition {
+  at: string;
+  by: Actor;
+  note: string;
+  seen_rev: number;
+  tier: Tier;
+}
+/**
+ * One thing that was done, or was asked for in vain.
+ */
+export interface Entry {
+  at: string;
+  by: Actor;
+  command: string;
+  deed: Deed;
+  /**
+   * Whether a position came with it. Positions and photos are personal: they are read apart, and that is audited.
+   */
+  located: boolean;
+  note: string | null;
+  outcome: Decision;
+  photos: number;
+  /**
+   * Of an assignment.
+   */
+  to: Actor | null;
 }
 /**
  * Why this tier: the value that decided, the limit it met, and what the limit is taken from.
@@ -320,6 +501,16 @@ export interface LiveValue {
   value: number;
 }
 /**
+ * How far somebody in the field has come.
+ */
+export interface Progress {
+  at: string;
+  by: Actor;
+  note: string | null;
+  seen_rev: number;
+  step: Deed;
+}
+/**
  * A warning at one revision. `id` never changes, `rev` rises by one; a consumer ignores a `rev` that is not newer than the one it has.
  */
 export interface Warning {
@@ -360,6 +551,10 @@ export interface Warning {
    */
   subject: string;
   /**
+   * The rule's.
+   */
+  tags: string[];
+  /**
    * A tier; compare by `gravity`, 1 (blue) to 4 (red).
    */
   tier: "blue" | "yellow" | "orange" | "red";
@@ -376,13 +571,24 @@ export interface Name1 {
  */
 export interface WarningActions {
   acknowledged: Acknowledgement | null;
+  assigned: Assignment | null;
+  cleared: Disposition | null;
   /**
-   * The command that made this revision.
+   * The command that made this revision; of a `reopen` one that nobody gave.
    */
   command: string;
   department: string;
+  /**
+   * What was decided of a command.
+   */
+  outcome: "applied" | "already" | "stale" | "too_late";
+  progress: Progress | null;
   rev: number;
   street: string;
+  /**
+   * The newest last, at most `TRAIL`.
+   */
+  trail: Entry[];
   warning: string;
 }
 /**
@@ -501,6 +707,10 @@ export interface Department {
 export interface May {
   acknowledge: boolean;
   audit: boolean;
+  /**
+   * Assign, clear by hand, silence, hand over, change who is on duty.
+   */
+  direct: boolean;
   rules: boolean;
   users: boolean;
   watch: boolean;
@@ -818,6 +1028,12 @@ export interface Rule {
    * Where the limits come from, with the clause.
    */
   standard: Name | string | null;
+  /**
+   * What its warnings are tagged with, for those who decide who is told.
+   *
+   * @maxItems 16
+   */
+  tags: string[];
   tiers: {
     [k: string]: Step;
   };
@@ -902,6 +1118,286 @@ export interface User {
    * The issuer (OpenID Connect) that vouches for them; None for local users.
    */
   provider: string | null;
+}
+/**
+ * What became of an answer.
+ */
+export interface Answered {
+  command: string;
+  /**
+   * None: it is on its way.
+   */
+  outcome: Decision | null;
+}
+/**
+ * A warning in a brief.
+ */
+export interface BriefWarning {
+  acknowledged: Acknowledgement | null;
+  began_at: string;
+  changed_at: string;
+  cleared: Disposition | null;
+  department: string;
+  domain: Domain;
+  id: string;
+  open: boolean;
+  origin: Origin;
+  place: Name | null;
+  progress: Progress | null;
+  street: string;
+  text: Name;
+  tier: Tier;
+}
+/**
+ * Somebody who is on duty.
+ */
+export interface DutyPerson {
+  /**
+   * By channel, masked; the whole address is told one by one, and audited.
+   */
+  contacts: {
+    [k: string]: string;
+  };
+  instead_of: string | null;
+  name: Name;
+  person: string;
+  shift: Name | null;
+  since: string;
+  until: string;
+}
+/**
+ * A team, who of it is on duty now, and who in the next days.
+ */
+export interface DutyTeam {
+  later: DutyPerson[];
+  name: Name;
+  now: DutyPerson[];
+  region: string;
+  role: TeamRole;
+  team: string;
+}
+/**
+ * A hand-over, and who has taken it.
+ */
+export interface HandOverShown {
+  at: string;
+  by: Actor;
+  day: string;
+  id: string;
+  note: string;
+  open: number;
+  region: string;
+  taken_at: string | null;
+  taken_by: Actor | null;
+  unanswered: number;
+}
+/**
+ * The daily brief of a region: what was, what stands, who was on duty.
+ */
+export interface Brief {
+  /**
+   * Median seconds from the beginning of a warning to its acknowledgement, of those that have one.
+   */
+  answered_s: number | null;
+  /**
+   * How many warnings began in the time, by tier as they are now.
+   */
+  began: {
+    [k: string]: number;
+  };
+  by_domain: {
+    [k: string]: number;
+  };
+  /**
+   * Of the regions right below.
+   */
+  by_region: {
+    [k: string]: number;
+  };
+  duty: DutyTeam[];
+  /**
+   * Of the time.
+   */
+  handovers: HandOverShown[];
+  made_at: string;
+  /**
+   * How many of these are left out.
+   */
+  more: number;
+  open: {
+    [k: string]: number;
+  };
+  region: LiveRegion;
+  since: string;
+  /**
+   * Open orange and red ones that nobody answered for.
+   */
+  unanswered: number;
+  until: string;
+  /**
+   * Red and orange ones, and all that are open, at most 200, the gravest first.
+   */
+  warnings: BriefWarning[];
+}
+/**
+ * Somebody's whole addresses, by channel.
+ */
+export interface Contacts {
+  contacts: {
+    [k: string]: string;
+  };
+  person: string;
+}
+/**
+ * Where somebody stood when they answered, and what they photographed. Whoever looks at it is audited.
+ */
+export interface FieldAnswer {
+  at: string;
+  by: Actor;
+  command: string;
+  deed: Deed;
+  photos: string[];
+  position: Position | null;
+}
+/**
+ * An alert as a phone shows it: those of its warnings that are the reader's, at most 50, the gravest first.
+ */
+export interface FieldAlert {
+  /**
+   * One of its warnings was given to the reader.
+   */
+  assigned: boolean;
+  closed_at: string | null;
+  /**
+   * How many of its warnings are open, all together.
+   */
+  count: number;
+  id: string;
+  /**
+   * Of its messages, the newest.
+   */
+  message: number;
+  opened_at: string;
+  origin: Origin;
+  storm: boolean;
+  text: Name;
+  tier: Tier;
+  told_at: string | null;
+  /**
+   * Somebody has to answer for it still.
+   */
+  unanswered: boolean;
+  warnings: FieldWarning[];
+}
+/**
+ * A warning as a phone shows it.
+ */
+export interface FieldWarning {
+  actions: WarningActions | null;
+  began_at: string;
+  changed_at: string;
+  department: string;
+  id: string;
+  latitude: number | null;
+  longitude: number | null;
+  open: boolean;
+  place: Name | null;
+  rev: number;
+  sensor: string | null;
+  street: string;
+  text: Name;
+  tier: Tier;
+}
+/**
+ * What a phone shows.
+ */
+export interface FieldView {
+  alerts: FieldAlert[];
+  now: string;
+}
+/**
+ * What a link from a message leads to. Looking at it changes nothing: previews do that.
+ */
+export interface Link {
+  alert: FieldAlert;
+  city: Name;
+  person: Name;
+  state: "open" | "used" | "expired" | "over";
+  until: string;
+  used_as: Decision | null;
+}
+/**
+ * A silence.
+ */
+export interface SilenceShown {
+  by: Actor;
+  ended_by: Actor | null;
+  id: string;
+  match: Match;
+  reason: string;
+  region: string;
+  since: string;
+  until: string;
+}
+/**
+ * A photo that was taken.
+ */
+export interface Stored {
+  digest: string;
+}
+/**
+ * One notification, as it was decided and, with the same `id`, with its result.
+ */
+export interface Notification {
+  alert: string;
+  channel: string;
+  /**
+   * When alerts decided, by its clock.
+   */
+  decided_at: string;
+  department: string;
+  /**
+   * How many notifications were told in one message.
+   */
+  digest: number;
+  /**
+   * A UUIDv5 of alert, message, channel and recipient, so that a repetition is the same notification.
+   */
+  id: string;
+  /**
+   * The number of the alert's message.
+   */
+  message: number;
+  origin: Origin;
+  /**
+   * Why it failed, is uncertain or was withheld.
+   */
+  reason: string | null;
+  /**
+   * `region/<code>`: the screens of a region; `person/<id>`; `chat/<channel>`.
+   */
+  recipient: string;
+  result: Result;
+  /**
+   * Of the gravest warning.
+   */
+  street: string;
+  text: Name;
+  tier: Tier;
+  /**
+   * When the channel took it.
+   */
+  told_at: string | null;
+  /**
+   * The gravest of the alert's warnings.
+   */
+  warning: string;
+  warning_rev: number;
+  /**
+   * How many it tells of.
+   */
+  warnings: number;
+  why: Why;
 }
 /**
  * One entry.

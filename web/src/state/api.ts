@@ -1,5 +1,7 @@
 // REST as the pages use it: the session cookie says who asks, changes carry the CSRF token, and errors are problems with a code.
 
+import { hasWords, t } from "../core/words";
+
 /** What the gateway answers when it does not do what was asked; `code` is the problem's title, `unreachable` where there was no answer. */
 export class Problem extends Error {
   constructor(
@@ -36,12 +38,32 @@ async function problemOf(response: Response): Promise<Problem> {
   return new Problem(told.title ?? String(response.status), response.status, told.detail ?? response.statusText, Number.isFinite(retryAfter) ? retryAfter : null);
 }
 
-async function send(method: string, path: string, body?: unknown): Promise<Response> {
+const TIMEOUT_MS = 30_000;
+
+/** How something is asked; `own401`: the caller deals with the end of the session itself; `stop` gives it up. */
+export interface Asking {
+  own401?: boolean;
+  timeoutMs?: number;
+  stop?: AbortSignal;
+}
+
+/** A signal that is raised after a time, and when `stop` is; browsers of some years do not have `AbortSignal.any`. */
+function limit(timeoutMs: number, stop: AbortSignal | undefined): AbortSignal {
+  if (stop === undefined) return AbortSignal.timeout(timeoutMs);
+  const both = new AbortController();
+  const over = (): void => both.abort();
+  if (stop.aborted) over();
+  stop.addEventListener("abort", over, { once: true });
+  AbortSignal.timeout(timeoutMs).addEventListener("abort", over, { once: true });
+  return both.signal;
+}
+
+async function send(method: string, path: string, body: unknown, { timeoutMs = TIMEOUT_MS, stop }: Asking): Promise<Response> {
   const headers: Record<string, string> = { Accept: "application/json" };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (body !== undefined) headers["Content-Type"] = body instanceof Blob ? body.type : "application/json";
   if (method !== "GET" && csrf) headers["X-CSRF-Token"] = csrf;
-  const request: RequestInit = { method, headers, credentials: "same-origin", cache: "no-store" };
-  if (body !== undefined) request.body = JSON.stringify(body);
+  const request: RequestInit = { method, headers, credentials: "same-origin", cache: "no-store", signal: limit(timeoutMs, stop) };
+  if (body !== undefined) request.body = body instanceof Blob ? body : JSON.stringify(body);
   try {
     return await fetch(`/v1/${path}`, request);
   } catch (error) {
@@ -52,19 +74,29 @@ async function send(method: string, path: string, body?: unknown): Promise<Respo
 /** Whether it says that the session is over. That a password is wrong says nothing of the session. */
 const endsSession = ({ status, code }: Problem): boolean => status === 401 && code !== "wrong_credentials";
 
-/** Ask something of `/v1/<path>`; returns the answer, undefined where there is none (202, 204). Raises `Problem`. */
-export async function ask<Answer>(method: string, path: string, body?: unknown, { own401 = false } = {}): Promise<Answer | undefined> {
-  const response = await send(method, path, body);
+/** Ask something of `/v1/<path>`; a `Blob` is sent as it is. Returns the answer, undefined where there is none (202, 204). Raises `Problem`. */
+export async function ask<Answer>(method: string, path: string, body?: unknown, asking: Asking = {}): Promise<Answer | undefined> {
+  const response = await send(method, path, body, asking);
   if (!response.ok) {
     const problem = await problemOf(response);
-    if (endsSession(problem) && !own401) onUnauthorised();
+    if (endsSession(problem) && !asking.own401) onUnauthorised();
     throw problem;
   }
   if (response.status === 202 || response.status === 204) return undefined;
-  return (await response.json()) as Answer;
+  try {
+    return (await response.json()) as Answer;
+  } catch (error) {
+    throw new Problem("unreachable", 0, String(error)); // the connection broke in the middle of the answer
+  }
 }
 
 /** Read something that always has an answer. */
-export async function read<Answer>(path: string): Promise<Answer> {
-  return (await ask<Answer>("GET", path)) as Answer;
+export async function read<Answer>(path: string, asking: Asking = {}): Promise<Answer> {
+  return (await ask<Answer>("GET", path, undefined, asking)) as Answer;
+}
+
+/** What is said of an error: our words where there are some for its code, else what the gateway says. */
+export function failure(error: unknown): string {
+  const words = error instanceof Problem ? `problem_${error.code}` : "";
+  return t("failed", { x: hasWords(words) ? t(words) : error instanceof Error ? error.message : String(error) });
 }

@@ -27,5 +27,19 @@ async function asked(): Promise<void> {
 
 let answer: Promise<void> | null = null;
 
+/** How long a page that has something kept waits for the gateway before it shows that. */
+const PATIENCE_MS = 3000;
+
+const reached = (): boolean => unreachableSince.value === null;
+
+/** Resolves with whether it is known who is signed in, as soon as that is known, the gateway was found to be out of reach, or patience is over. */
+export async function heard(): Promise<boolean> {
+  const until = performance.now() + PATIENCE_MS;
+  let known = false;
+  void resumed().then(() => (known = true));
+  while (!known && reached() && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 50));
+  return known;
+}
+
 /** Resolves when it is known whether somebody is signed in. */
 export const resumed = (): Promise<void> => (answer ??= asked());

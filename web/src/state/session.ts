@@ -3,7 +3,8 @@
 import { shallowRef } from "vue";
 import { instant, useZone } from "../core/format";
 import type { Credentials, OwnPassword, Session, SignIn } from "../schema";
-import { ask, Problem, read, useCsrf } from "./api";
+import { ask, type Asking, Problem, read, useCsrf } from "./api";
+import { keeping } from "./keeping";
 
 /** The session; null while nobody is signed in. */
 export const session = shallowRef<Session | null>(null);
@@ -31,6 +32,11 @@ function take(found: Session | null): void {
   if (found) useZone(found.timezone);
 }
 
+/** What is shown without a network is shown to who is signed in. */
+function forgetView(): void {
+  keeping().then((kept) => kept.forgetView()).catch((error: unknown) => console.warn("the last view is not forgotten", error));
+}
+
 /** Learn whether somebody is signed in. Raises `Problem` when the gateway does not answer. */
 export async function resume(): Promise<void> {
   try {
@@ -38,13 +44,14 @@ export async function resume(): Promise<void> {
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 401) throw error;
     take(null);
+    forgetView();
   }
 }
 
 /** Ask how long the session still lasts. That is a use of it, so only pages that watch may: others shall end unused. Raises `Problem`. */
-export async function renew(): Promise<void> {
+export async function renew(asking: Asking = {}): Promise<void> {
   const before = session.value;
-  const found = await read<Session>("session");
+  const found = await read<Session>("session", asking);
   if (session.value === before) take(found);
 }
 
@@ -57,14 +64,25 @@ export async function signIn(credentials: Credentials): Promise<void> {
 /** Change the password of who is signed in; their other sessions end. Raises `Problem`, also with `wrong_credentials` or `locked`. */
 export const changePassword = (wanted: OwnPassword): Promise<unknown> => ask("PUT", "session/password", wanted);
 
-/** Sign out; locally even when the gateway does not answer. */
-export async function signOut(): Promise<void> {
+/** Forget what this phone kept for somebody. */
+const wipe = (user: string): Promise<void> => keeping().then((kept) => kept.wipe(user)).catch((error: unknown) => console.warn("not all was forgotten", error));
+
+/**
+ * Sign out; locally even when the gateway does not answer. What this phone kept for them is gone with it, but what they answered where `coming` says
+ * that they come back.
+ */
+export async function signOut({ coming = false } = {}): Promise<void> {
+  const user = session.value?.user;
+  const forgotten = async (): Promise<void> => (coming || user === undefined ? forgetView() : await wipe(user));
+  await forgotten();
   await ask("DELETE", "session", undefined, { own401: true }).catch((error: unknown) => console.warn("not signed out at the gateway", error));
   take(null);
+  await forgotten(); // what came while the gateway was asked
 }
 
-/** The session has ended by itself; `since` is when something was shown last (server's ms), NaN where nothing was. */
+/** The session has ended by itself; `since` is when something was shown last (server's ms), NaN where nothing was. What was answered stays kept. */
 export function forget(since: number): void {
+  forgetView();
   ended.value = session.value === null ? null : { since, mono: performance.now() };
   take(null);
 }

@@ -1,6 +1,6 @@
 // Frames for unit tests: a small city that says what a test wants.
 
-import type { Delta, LiveRegion, LiveSensor, LiveValue, Snapshot, Tier, Warning, WarningActions } from "../schema";
+import type { Delta, FieldAlert, FieldWarning, LiveRegion, LiveSensor, LiveValue, Snapshot, Tier, Warning, WarningActions } from "../schema";
 
 export const START = Date.parse("2026-11-22T08:00:00Z");
 
@@ -31,13 +31,37 @@ export function warning(id: string, rev: number, tier: Tier = "yellow", state: W
   return {
     id, rev, rule: "r", rule_version: 1, meaning: 1, rule_name: { zh: "规则", en: "Rule" }, subject: "p1/flow", sensor: "p1", sensor_name: { zh: "一号", en: "p1" },
     street, domain: "water", department: "water", state, tier, peak: tier, change: rev === 1 ? "opened" : "raised", began_at: at(0), changed_at: at(rev),
-    cleared_at: state === "open" ? null : at(rev), merged_into: null, origin: "real", evidence,
+    cleared_at: state === "open" ? null : at(rev), merged_into: null, origin: "real", tags: [], evidence,
   };
 }
 
-export const acknowledged = (id: string, rev: number, tier: Tier): WarningActions => ({
-  warning: id, rev, street: "s", department: "water", acknowledged: { by: { id: "chen", name: { zh: "陈", en: "Chen" } }, at: at(rev), seen_rev: rev, tier, note: null }, command: "k",
+/** What was done of a warning, which is nothing but what a test gives. */
+export const actions = (id: string, rev: number, given: Partial<WarningActions> = {}): WarningActions => ({
+  warning: id, rev, street: "s", department: "water", acknowledged: null, assigned: null, progress: null, cleared: null, trail: [], command: "k", outcome: "applied", ...given,
 });
+
+export const CHEN = { id: "chen", name: { zh: "陈", en: "Chen" } };
+
+export const acknowledged = (id: string, rev: number, tier: Tier): WarningActions =>
+  actions(id, rev, { acknowledged: { by: CHEN, at: at(rev), seen_rev: rev, tier, note: null, renewed_at: null } });
+
+/** A warning that was cleared by hand at a tier. */
+export const disposed = (id: string, rev: number, tier: Tier): WarningActions =>
+  actions(id, rev, { cleared: { by: CHEN, at: at(rev), seen_rev: rev, tier, note: "误报" } });
+
+export function fieldWarning(id: string, given: Partial<FieldWarning> = {}): FieldWarning {
+  return {
+    id, rev: 1, tier: "yellow", open: true, text: { zh: "规则", en: "Rule" }, place: null, sensor: "p1", street: "s", department: "water",
+    longitude: null, latitude: null, began_at: at(0), changed_at: at(0), actions: null, ...given,
+  };
+}
+
+export function fieldAlert(id: string, given: Partial<FieldAlert> = {}): FieldAlert {
+  return {
+    id, message: 1, tier: "yellow", text: { zh: "规则", en: "Rule" }, count: 1, storm: false, origin: "real", opened_at: at(0), told_at: at(1), closed_at: null,
+    unanswered: true, assigned: false, warnings: [fieldWarning(`${id}-w`)], ...given,
+  };
+}
 
 export function snapshot(given: Partial<Snapshot> = {}): Snapshot {
   return {
