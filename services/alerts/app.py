@@ -47,8 +47,8 @@ async def serve(settings: Settings, stop: asyncio.Event, clock: Clock | None = N
     place = city.load(settings.city)
     alerting, zone = policy.load(settings.city, place), ZoneInfo(place.city.timezone)
     known = contacts.load(settings.alerts.contacts)
-    _warn(alerting, known)
     words, gathering, reach = Words(alerting, zone), Gathering(place.regions, alerting), Reach(alerting, known)
+    _warn(alerting, known, reach)
     outside = senders(alerting, known)
     async with room.opened(ROOM, settings, settings.alerts.admin_port, stop) as opened:
         now = clock or opened.clock
@@ -137,13 +137,12 @@ async def _caught_up(worker: AlertsWorker) -> bool:
     return False
 
 
-def _warn(alerting: Alerting, known: Contacts) -> None:
+def _warn(alerting: Alerting, known: Contacts, reach: Reach) -> None:
     """Say before it matters who cannot be told by a channel that an escalation uses, and whom the contacts name that nobody knows."""
     if strangers := known.strangers(alerting):
         _log.warning("contacts_of_strangers", names=list(strangers)[:50])
     members = frozenset[str]().union(*(team.members for team in alerting.teams))
     used = {channel for one in alerting.escalations for plan in one.plans.values() for step in plan.steps for channel in step.channels}
-    reach = Reach(alerting, known)
     for channel in sorted(used | set(alerting.lead_channels)):
         if missing := sorted(member for member in members if not reach.has(channel, member)):
             _log.warning("people_without_address", channel=channel, people=missing[:50])

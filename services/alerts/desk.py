@@ -25,9 +25,9 @@ from schemas.envelope import EventType, to_headers
 from schemas.notification import IN_APP, Notification, Result
 from schemas.regions import RegionTree
 from schemas.tiers import TIERS
-from services.alerts import rows
+from services.alerts import overrides, rows
 from services.alerts.domain.alert import Look, Member, State, look
-from services.alerts.domain.duty import Override, on_duty
+from services.alerts.domain.duty import people_on_duty
 from services.alerts.domain.known import Known
 from services.alerts.domain.message import NAMESPACE, Message
 from services.alerts.domain.muting import Silenced, Sources, in_force, mute, on
@@ -70,7 +70,6 @@ _AUDIENCES = "select id, state from alerts.alerts where id = any($1) and state i
 _WARNINGS = f"select {rows.NAMES}, xmin from alerts.warnings where id = any($1)"  # noqa: S608 - columns of ours
 _ANSWERED = "select warning, body #> '{acknowledged,by,name}' as name from alerts.actions where warning = any($1)"
 _SILENCES = "select body from alerts.silences where since <= $1 and until > $1"
-_OVERRIDES = "select team, person, instead_of, since, until from alerts.overrides where until > $1 order by (body ->> 'at')::timestamptz, id"
 _SOURCES = f"select {rows.NAMES} from alerts.warnings where open and gravity = any($1) order by changed_at desc limit 20000"  # noqa: S608 - columns of ours
 _SAVE = """
 update alerts.alerts a set
@@ -274,13 +273,9 @@ class Desk:
         return [rows.known(row, self._tree) for row in await connection.fetch(_SOURCES, sorted(gravities))]
 
     async def _directory(self, connection: database.Connection, now: datetime) -> Directory:
-        overrides = [Override(*row) for row in await connection.fetch(_OVERRIDES, now)]
+        standing_in = await overrides.later_than(connection, now)
         calendar = self._alerting.calendar
-        return Directory(
-            self._alerting.teams,
-            self._tree,
-            lambda team: tuple(dict.fromkeys(one.person for one in on_duty(team, calendar, overrides, now, self._zone))),
-        )
+        return Directory(self._alerting.teams, self._tree, lambda team: people_on_duty(team, calendar, standing_in, now, self._zone))
 
     # What is decided
 

@@ -9,8 +9,9 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from schemas.alerting import Alerting
+from services.alerts import overrides
 from services.alerts.contacts import Contacts
-from services.alerts.domain.duty import OnDuty, Override, roster
+from services.alerts.domain.duty import OnDuty, roster
 from services.alerts.rows import name_text
 from services.kit import database, partitions
 from services.kit.clock import Clock
@@ -27,7 +28,6 @@ _MOST = 5_000
 """Rows deleted at once."""
 
 _TURN = "select pg_try_advisory_xact_lock(hashtext('alerts.roster'))"
-_OVERRIDES = "select team, person, instead_of, since, until from alerts.overrides where until > $1 order by (body ->> 'at')::timestamptz, id"
 _PEOPLE = "insert into alerts.people (id, name, contacts) select * from unnest($1::text[], $2::jsonb[], $3::jsonb[])"
 _TEAMS = "insert into alerts.teams (id, region, body) select * from unnest($1::text[], $2::text[], $3::jsonb[])"
 _ROSTER = """
@@ -88,9 +88,9 @@ class Roster:
             await partitions.arm(connection)
             if not await connection.fetchval(_TURN):
                 return
-            overrides = [Override(*row) for row in await connection.fetch(_OVERRIDES, now - BEHIND)]
+            standing_in = await overrides.later_than(connection, now - BEHIND)
             teams = self._alerting.teams
-            spans = [span for one in teams for span in roster(one, self._alerting.calendar, overrides, now - BEHIND, now + AHEAD, self._zone)]
+            spans = [span for one in teams for span in roster(one, self._alerting.calendar, standing_in, now - BEHIND, now + AHEAD, self._zone)]
             if spans == self._written:
                 return
             await connection.execute("delete from alerts.people")

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from schemas.alerting import Alerting
 from schemas.base import Name
 from schemas.notification import IN_APP, Notification, Result, Why
-from services.alerts import desk
-from services.alerts.domain.duty import Override, on_duty
+from services.alerts import desk, overrides
+from services.alerts.domain.duty import people_on_duty
 from services.alerts.domain.message import NAMESPACE, Message
 from services.alerts.reach import Reach
 from services.alerts.wording import Words
@@ -20,10 +20,6 @@ from services.kit import logs
 from services.kit.database import Connection
 
 _log = logs.get(__name__)
-
-_OVERRIDES = """
-select team, person, instead_of, since, until from alerts.overrides where until > $1 and team = $2 order by (body ->> 'at')::timestamptz, id
-"""
 
 
 class Undelivered:
@@ -58,8 +54,8 @@ class Undelivered:
     async def _on_duty(self, connection: Connection, now: datetime) -> Iterable[str]:
         if self._lead is None:
             return ()
-        overrides = [Override(*row) for row in await connection.fetch(_OVERRIDES, now, self._lead.id)]
-        return dict.fromkeys(one.person for one in on_duty(self._lead, self._alerting.calendar, overrides, now, self._zone))
+        standing_in = await overrides.later_than(connection, now, self._lead.id)
+        return people_on_duty(self._lead, self._alerting.calendar, standing_in, now, self._zone)
 
     def _notification(self, of: Notification, told: Message, recipient: str, channel: str, now: datetime) -> Notification:
         result, why_not = self._reach.result(of.origin, recipient, channel)

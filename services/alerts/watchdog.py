@@ -30,7 +30,7 @@ from schemas.tiers import Tier
 from services.alerts import contacts, policy, wording
 from services.alerts.channels import Again, Sender, Sending, Taken, senders
 from services.alerts.contacts import Contacts
-from services.alerts.domain.duty import Override, on_duty
+from services.alerts.domain.duty import Override, people_on_duty
 from services.alerts.domain.flood import Level, Waiting, plan
 from services.alerts.domain.watching import Cause, Limits, Look, Outage, Verdict, Watch, begin, silence, step
 from services.alerts.settings import WatchdogSettings, WatchingSettings
@@ -143,7 +143,7 @@ class Lead:
         team = self.team
         if team is None:
             return []
-        duty = list(dict.fromkeys(one.person for one in on_duty(team, self.alerting.calendar, overrides, now, self.zone)))
+        duty = list(people_on_duty(team, self.alerting.calendar, overrides, now, self.zone))
         return duty if self.ways(duty) else sorted(team.members)
 
 

@@ -67,6 +67,11 @@ def on_duty(team: Team, calendar: Calendar, overrides: Iterable[Override], at: d
     return tuple(roster(team, calendar, overrides, at, at + _LEAST, zone))
 
 
+def people_on_duty(team: Team, calendar: Calendar, overrides: Iterable[Override], at: datetime, zone: ZoneInfo) -> tuple[str, ...]:
+    """Return the ids of who is on duty at a time, each once."""
+    return tuple(dict.fromkeys(one.person for one in on_duty(team, calendar, overrides, at, zone)))
+
+
 def responsible(teams: Sequence[Team], role: TeamRole, level: Level, path: tuple[str, ...], tree: RegionTree, department: str) -> Team | None:
     """Return the team of a role that answers for a department at a level of a path, or else at the next level up that has one.
 
