@@ -1,0 +1,1 @@
+"""Codecs of field protocols: bytes in, values out; the standard library only, no sockets."""
