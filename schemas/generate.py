@@ -1,6 +1,7 @@
-"""`python -m schemas.generate [--check]`: write the JSON Schema of every model of `schemas.catalogue` into `schemas/json/`.
+"""`python -m schemas.generate [--check]`: write what is made of the models of `schemas.catalogue` and of the topics.
 
-With `--check` nothing is written: it names what differs, is missing or belongs to no model, and exits with 1 when there is any.
+That is the JSON Schema of every model in `schemas/json/`, and the AsyncAPI document in `schemas/asyncapi.json`. With `--check` nothing is
+written: it names what differs, is missing or belongs to no model, and exits with 1 when there is any.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from schemas import asyncapi
 from schemas.catalogue import MODELS
+from schemas.topic import Topic
 
-FOLDER = Path(__file__).parent / "json"
+HERE = Path(__file__).parent
+FOLDER = HERE / "json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -47,7 +52,7 @@ def _without(schema: JsonSchemaValue, key: str) -> JsonSchemaValue:
     return {name: value for name, value in schema.items() if name != key}
 
 
-WRITTEN = frozenset({"alerting.Alerting", "rule.Rule", "rule_test.RuleTests"})
+WRITTEN = frozenset({"alerting.Alerting", "mqtt.Mappings", "rule.Rule", "rule_test.RuleTests"})
 """Files that people write."""
 
 
@@ -59,7 +64,22 @@ def schema_of(name: str) -> dict[str, Any]:
 
 def rendered() -> dict[str, str]:
     """Return the text of every file by its name; the same models give the same bytes."""
-    return {f"{name}.json": json.dumps(schema_of(name), ensure_ascii=False, indent=2, sort_keys=True) + "\n" for name in MODELS}
+    return {f"{name}.json": _text(schema_of(name)) for name in MODELS}
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+
+def topics() -> dict[str, Topic]:
+    """Return all topics by name; raises `pydantic.ValidationError` where a file does not fit."""
+    found = [Topic.model_validate(yaml.safe_load(file.read_text("utf-8"))) for file in sorted((HERE / "topics").glob("*.yaml"))]
+    return {topic.name: topic for topic in found}
+
+
+def asyncapi_text() -> str:
+    """Return the text of the AsyncAPI document; the same models and topics give the same bytes."""
+    return _text(asyncapi.document(topics().values(), generator=_Closed))
 
 
 def problems(folder: Path = FOLDER) -> list[str]:
@@ -86,14 +106,17 @@ def write(folder: Path = FOLDER) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write, or check; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m schemas.generate", description="Write the JSON Schemas of the events.")
+    parser = argparse.ArgumentParser(prog="python -m schemas.generate", description="Write the JSON Schemas and the AsyncAPI document.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a file is not as the models say")
     if not parser.parse_args(arguments).check:
         write()
+        asyncapi.FILE.write_text(asyncapi_text(), "utf-8")
         return 0
-    found = problems()
+    found = [f"json/{problem}" for problem in problems()]
+    if not asyncapi.FILE.is_file() or asyncapi.FILE.read_text("utf-8") != asyncapi_text():
+        found.append("asyncapi.json: differs from the topics and models")
     for problem in found:
-        sys.stderr.write(f"schemas/json/{problem}\n")
+        sys.stderr.write(f"schemas/{problem}\n")
     if found:
         sys.stderr.write("run: python -m schemas.generate\n")
     return 1 if found else 0

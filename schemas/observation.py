@@ -11,7 +11,10 @@ from schemas.base import Code, Domain, Finite, Frozen, Moment, Origin, Text, Tim
 
 
 class Quality(StrEnum):
-    """Quality flag of one value; the letters of HJ 212-2017 in brackets. Rules use `good` values only."""
+    """Quality flag of one value; the letters of HJ 212-2017 below. Rules use `good` values only.
+
+    The last three are ingest's own doubts of a value that came as good; the value stays as it came.
+    """
 
     GOOD = "good"
     """N"""
@@ -29,6 +32,12 @@ class Quality(StrEnum):
     """T"""
     NO_SIGNAL = "no_signal"
     """B"""
+    IMPLAUSIBLE = "implausible"
+    """Outside of what the instrument can say: the metric's `low` and `high` in the registry."""
+    SPIKE = "spike"
+    """Too far from the value before; see the metric's `spike`."""
+    STUCK = "stuck"
+    """The very same value for too long; see the metric's `stuck`."""
 
 
 class Statistic(StrEnum):

@@ -46,6 +46,10 @@ class Rejected(Frozen):
     content_type: str = Field(max_length=256)
     received: Time
     problem: Problem
+    event: str | None = Field(default=None, max_length=256)
+    """The event's own id, where it could be read."""
+    sensor: str | None = Field(default=None, max_length=256)
+    """Whom it names: a sensor's id, or a device as `<protocol>:<name>`, known or not."""
     body: str
     """Base64 of the bytes as they came, up to 64 KiB."""
     size: int

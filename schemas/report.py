@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import ConfigDict, Field
 
@@ -31,8 +32,23 @@ class Matter(StrEnum):
     """突发事件处置"""
 
 
+class Channel(StrEnum):
+    """How a report came to the department that publishes it."""
+
+    HOTLINE = "hotline"
+    """The 12345 hotline."""
+    APP = "app"
+    INSPECTION = "inspection"
+    """Somebody of the city's saw it: 网格员, 城管, 巡查."""
+    DEPARTMENT = "department"
+
+
 class Reported(Frozen):
-    """The `data` of a CloudEvent of type `cn.tongguan.report.v1`, as a department publishes it."""
+    """The `data` of a CloudEvent of type `cn.tongguan.report.v1`, as a department publishes it.
+
+    There is no field for who reported it, and unknown fields are refused: names and numbers of citizens stay with the hotline, which finds its
+    own record by the event's source and id.
+    """
 
     model_config = ConfigDict(strict=True)
 
@@ -47,10 +63,13 @@ class Reported(Frozen):
     longitude: Finite | None = Field(default=None, ge=-180, le=180)
     latitude: Finite | None = Field(default=None, ge=-90, le=90)
     origin: Origin = Origin.REAL
+    channel: Channel = Channel.DEPARTMENT
+    address: Text | None = None
+    """Where it is, in words."""
 
 
 class Report(Frozen):
-    """An accepted report; its identity is (source, id)."""
+    """An accepted report; its identity is (source, id) within its department, and the first of an identity stands."""
 
     id: Text
     source: Text
@@ -65,3 +84,13 @@ class Report(Frozen):
     latitude: float | None
     origin: Origin
     received: Time
+    channel: Channel = Channel.DEPARTMENT
+    address: Text | None = None
+
+
+def identity(report: Report) -> UUID:
+    """Return the id of a report: a UUIDv5 of department, source and id, none of which holds a line break.
+
+    A source is whatever a department says: that it names another's does not make the report another's.
+    """
+    return uuid5(NAMESPACE_URL, f"tongguan:report\n{report.department}\n{report.source}\n{report.id}")

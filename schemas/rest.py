@@ -13,11 +13,15 @@ from schemas.action import Acknowledgement, Actor, Decision, Deed, Disposition, 
 from schemas.alerting import Match, TeamRole
 from schemas.base import Code, Domain, Finite, Frozen, Lines, Name, Origin, Text, Time
 from schemas.city import Department
-from schemas.command import Digest, Position
+from schemas.command import Digest, KeyScope, Position, System
 from schemas.explain import Explanation
 from schemas.live import LiveRegion
 from schemas.observation import Quality, Statistic
+from schemas.outcome import Decided
+from schemas.rejected import Problem
+from schemas.report import Report
 from schemas.rule import Rule
+from schemas.sensor import Sensor
 from schemas.tiers import Tier
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 
@@ -62,6 +66,10 @@ class May(Frozen):
     rules: bool
     audit: bool
     users: bool
+    events: bool
+    """See what became of a department's events, and mend what was refused."""
+    registry: bool
+    """Change the registry of a department's sensors."""
 
 
 class Session(Frozen):
@@ -438,3 +446,327 @@ class Brief(Frozen):
     duty: tuple[DutyTeam, ...]
     handovers: tuple[HandOverShown, ...]
     """Of the time."""
+
+
+# What became of departments' events
+
+
+class FlowHour(Frozen):
+    """What became of a department's events by one way in one hour."""
+
+    hour: Time
+    """Its beginning (UTC)."""
+    door: Code
+    """The protocol; `again` is what was sent again."""
+    observations: int
+    reports: int
+    refused: int
+    late: int
+    """Of the observations: came later than rules wait for."""
+
+
+class RefusedCount(Frozen):
+    """How many refusals of one reason are in one state."""
+
+    code: Code
+    state: Literal["kept", "sent_again", "discarded"]
+    count: int
+    newest: Time
+
+
+class EventsSummary(Frozen):
+    """What became of a department's events in a time, by the time of receipt."""
+
+    department: Code
+    since: Time
+    until: Time
+    observations: int
+    """Accepted."""
+    reports: int
+    """Accepted."""
+    refused: int
+    """As they came; of these some may have been sent again since."""
+    late: int
+    hours: tuple[FlowHour, ...]
+    reasons: tuple[RefusedCount, ...]
+    """Of those that are kept."""
+    left_out: int
+    """Refusals that are kept no longer, of whatever time, because there were too many: `city.rejected` has them for 30 days."""
+    warned: dict[Tier, int]
+    """Warnings of the department's sensors that began in the time, by the gravest tier that they had."""
+
+
+class RefusalShown(Frozen):
+    """Something that was refused, without what came."""
+
+    id: UUID
+    door: Code
+    """The protocol."""
+    address: str
+    content_type: str
+    received: Time
+    problem: Problem
+    event: str | None
+    """Its own id, where that could be read."""
+    sensor: str | None
+    """A sensor's id, or a device as `<protocol>:<name>`, known or not."""
+    size: int
+    """Bytes of the whole."""
+    kept: int
+    """Bytes of it that are kept; what is not kept whole cannot be sent again."""
+    sha256: str
+    state: Literal["kept", "sent_again", "discarded"]
+    changed_at: Time | None
+    changed_by: str | None
+    """A user's id."""
+    again: dict[str, Any] | None
+    """What became of it the last time that it was sent again (`became`, `accepted`, `problem`), or the note with which it was discarded."""
+
+
+class RefusalBody(Frozen):
+    """A refusal with what came, as far as that is kept."""
+
+    refusal: RefusalShown
+    text: str | None
+    """Where it is UTF-8."""
+    hex: str | None
+    """Where it is not."""
+
+
+class SendingAgain(Frozen):
+    """What was refused is to be judged again, as it came or, of one, mended."""
+
+    rejected: tuple[UUID, ...] = Field(min_length=1, max_length=500)
+    mended: str | None = Field(default=None, max_length=60_000)
+    """Text that takes its place."""
+    mended_hex: str | None = Field(default=None, max_length=60_000)
+    """The same as hexadecimal digits, where it is no text."""
+
+
+class Discarding(Frozen):
+    """Nothing is to be done any more about what was refused."""
+
+    rejected: tuple[UUID, ...] = Field(min_length=1, max_length=500)
+    note: Text | None = None
+
+
+class DoorShown(Frozen):
+    """A way by which a department is heard."""
+
+    protocol: Code
+    heard_at: Time | None
+    """The newest minute in which something came."""
+    stopped_at: Time | None
+    """Since when it takes no more of the department's of what it would refuse, because it refused all that it had taken before."""
+    why: str | None
+    """What was said of the newest that it refused."""
+    nodes: tuple[Code, ...]
+    """Where it is stopped."""
+
+
+class AcceptedValue(Frozen):
+    """One value of a reading."""
+
+    value: Finite
+    quality: Quality
+
+
+class AcceptedReading(Frozen):
+    """A reading as history keeps it."""
+
+    sensor: Code
+    statistic: Statistic
+    period_s: int
+    end: Time
+    values: dict[Code, AcceptedValue]
+    origin: Origin
+    source: str
+    event: str
+    """The id of the event that said it last."""
+    received: Time
+
+
+class ReportShown(Frozen):
+    """A report with its id here."""
+
+    id: UUID
+    report: Report
+
+
+class EventFate(Frozen):
+    """What became of an event, or of what a sensor said around a time."""
+
+    since: Time
+    until: Time
+    """In which time readings were looked for, by their ends."""
+    accepted: tuple[AcceptedReading, ...]
+    """At most 20."""
+    report: ReportShown | None
+    refused: tuple[RefusalShown, ...]
+    """At most 20, the newest first; by the event's id, whatever its source."""
+    warned: tuple[Warning, ...]
+    """The warnings that were decided by one of these readings, each as it was then."""
+
+
+# The registry
+
+
+class SensorHealth(Frozen):
+    """How a sensor is: what was heard of it since its first reading."""
+
+    state: Literal["well", "doubtful", "silent", "unheard", "unused"]
+    """Silent: not heard for twice its `every`, or for an hour where it has none. Unused: neither heard nor in use. Doubtful: a tenth of its values is
+    flagged."""
+    heard_at: Time | None
+    """When the last reading came."""
+    ended_at: Time | None
+    """Of which time it told last."""
+    age_s: Finite | None
+    """Seconds since then."""
+    readings: int
+    values: int
+    bad: int
+    """Values with any flag but good."""
+    late: int
+    gaps: int
+    longest_gap_s: Finite
+    skew_s: Finite
+    """How far ahead of our clock its readings end."""
+
+
+class SensorShown(Frozen):
+    """A sensor of the registry."""
+
+    sensor: Sensor
+    health: SensorHealth
+    changeable: bool
+    """Whether the reader may change it."""
+
+
+class SensorPage(Frozen):
+    """Sensors by id."""
+
+    sensors: tuple[SensorShown, ...]
+    after: Code | None
+    """Ask for those after it; None when there are no more."""
+
+
+class Importing(Frozen):
+    """Sensors of a file are registered and changed, all or none."""
+
+    file: Digest
+    """As `/v1/uploads` answered."""
+    form: Literal["csv", "geojson"]
+    system: System
+    """In which the file's positions are."""
+
+
+class UnknownShown(Frozen):
+    """A device or a sensor that was heard and that nobody registered."""
+
+    protocol: str
+    device: str
+    """Its name in the protocol, or the sensor's id."""
+    department: str
+    first_at: Time
+    last_at: Time
+    count: int
+    said: str
+    """The beginning of what it said last."""
+
+
+class Draft(Frozen):
+    """A sensor that is not complete: what is known of it beforehand."""
+
+    sensor: dict[str, Any]
+    missing: tuple[str, ...]
+    """Paths of what must be given."""
+
+
+# Departments' keys
+
+
+class KeyMaking(Frozen):
+    """A key is to be made."""
+
+    label: Text
+    """What it is for."""
+    scope: KeyScope = KeyScope()
+    expires: Time | None = None
+
+
+class KeyReplacing(Frozen):
+    """A key is to be replaced by a new one."""
+
+    overlap_s: int = Field(default=86_400, ge=0, le=30 * 86_400)
+    """How long the old one is good for beside it."""
+    expires: Time | None = None
+    """Of the new one."""
+
+
+class KeyMade(Frozen):
+    """A key that was made."""
+
+    decided: Decided
+    key: Code
+    """Its public name."""
+    secret: str | None
+    """What is to be sent as `Authorization: Bearer …`; it is shown here alone. None where it was refused."""
+
+
+class KeyShown(Frozen):
+    """A department's key, without what lets in."""
+
+    id: Code
+    department: Code
+    label: Text
+    scope: KeyScope
+    made_at: Time
+    made_by: str
+    """A user's id."""
+    expires_at: Time | None
+    revoked_at: Time | None
+    revoked_by: str | None
+    used_at: Time | None
+    """Up to some seconds ago."""
+
+
+# Devices that keep a connection
+
+
+class DeviceShown(Frozen):
+    """A device behind a department's sensors: a monitor (HJ 212) or a fire transmission device (GB/T 26875.3)."""
+
+    protocol: Code
+    device: Code
+    """Its name in the protocol."""
+    sensors: int
+    connected: bool
+    address: str | None
+    """From where it came last; None of one that was never heard."""
+    connected_at: Time | None
+    last_at: Time | None
+    """When something came of it last."""
+    skew_s: Finite | None
+    """How far ahead of ours its clock is."""
+
+
+class PatrolAsked(Frozen):
+    """Whoever is on duty at a building is to answer (查岗)."""
+
+    within_s: int = Field(default=600, ge=10, le=3_600)
+
+
+class PatrolShown(Frozen):
+    """A patrol check, and what came of it."""
+
+    id: UUID
+    device: Code
+    asked_by: str
+    asked_at: Time
+    until: Time
+    state: Literal["asked", "sent", "answered", "missed", "denied", "not_connected"]
+    sent_at: Time | None
+    answered_at: Time | None
+    operator: int | None
+    """The number of who answered, as the device gives it."""

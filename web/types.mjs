@@ -8,16 +8,16 @@ const TO = new URL("src/schema/index.ts", import.meta.url);
 const HEADER = "// Made by `npm run types` from schemas/json; do not edit.\n\n";
 
 /** What pages are told: of these every field is there, for the server writes defaults out. */
-const TOLD = ["live.Snapshot", "live.Delta", "live.Heartbeat", "rest.SignIn", "rest.Session", "rest.RegionMap", "rest.WarningStory", "rest.User", "rest.Answered", "rest.Brief", "rest.Contacts", "rest.DutyTeam", "rest.FieldAnswer", "rest.FieldView", "rest.HandOverShown", "rest.Link", "rest.SilenceShown", "rest.Stored", "notification.Notification", "audit.AuditEntry"];
+const TOLD = ["live.Snapshot", "live.Delta", "live.Heartbeat", "rest.SignIn", "rest.Session", "rest.RegionMap", "rest.WarningStory", "rest.User", "rest.Answered", "rest.Brief", "rest.Contacts", "rest.DutyTeam", "rest.FieldAnswer", "rest.FieldView", "rest.HandOverShown", "rest.Link", "rest.SilenceShown", "rest.Stored", "notification.Notification", "audit.AuditEntry", "rest.EventsSummary", "rest.RefusalBody", "rest.DoorShown", "rest.EventFate", "rest.KeyMade", "rest.KeyShown", "rest.SensorPage", "rest.UnknownShown", "rest.Draft", "registration.Registration", "outcome.Decided"];
 
 /** What pages say: fields with defaults may be left out. */
-const SAID = ["live.Hello", "rest.Acknowledging", "rest.Credentials", "rest.OwnPassword", "rest.Mute", "rest.NewUser", "rest.UserChange", "rest.Answering", "rest.Assigning", "rest.ClearingByHand", "rest.Commenting", "rest.HandingOver", "rest.LinkUse", "rest.Overriding", "rest.Silencing"];
+const SAID = ["live.Hello", "rest.Acknowledging", "rest.Credentials", "rest.OwnPassword", "rest.Mute", "rest.NewUser", "rest.UserChange", "rest.Answering", "rest.Assigning", "rest.ClearingByHand", "rest.Commenting", "rest.HandingOver", "rest.LinkUse", "rest.Overriding", "rest.Silencing", "rest.SendingAgain", "rest.Discarding", "rest.KeyMaking", "rest.KeyReplacing", "rest.Importing"];
 
 /** Two models have this name; the frame of the live protocol is called otherwise here. */
 const RENAMED = { "live.Heartbeat": "LiveHeartbeat" };
 
-/** The same of models inside others: a rule's level (`schemas.measure`) has fewer than a region's. */
-const RENAMED_INSIDE = { "rest.WarningStory": { Level: "DerivedLevel" } };
+/** The same of models inside others: a rule's level (`schemas.measure`) has fewer than a region's, and the audit's outcomes are its own. */
+const RENAMED_INSIDE = { "rest.WarningStory": { Level: "DerivedLevel" }, "audit.AuditEntry": { Outcome: "AuditOutcome" } };
 
 /** What the generator says of the bundle that it was given, which is ours alone. */
 const BUNDLE = /export interface Bundle \{\s*\}\n/;

@@ -1,4 +1,4 @@
-"""Fire safety in a building: smoke first, then heat, then the sprinklers."""
+"""Fire safety in a building: smoke first, then heat, then the sprinklers; and detectors that only say whether they warn."""
 
 from __future__ import annotations
 
@@ -40,3 +40,21 @@ class Building(Physics):
             "temperature": temperature + 0.1 * spot.jitter("temperature"),
             "sprinkler": max(self.sprinkler - self.drop * opened + 0.003 * spot.jitter("sprinkler"), 0.0),
         }
+
+
+class Alarm(Physics):
+    """A detector or call point: `fire` and `fault` (0 or 1), and the `temperature` at it (Cel)."""
+
+    model: Literal["alarm"] = "alarm"
+    room: Finite = 22.0
+    """Cel"""
+    heat: Finite = Field(default=220.0, ge=0)
+    """As of a building."""
+    trips: Finite = Field(default=0.06, gt=0)
+    """Strength of fire from which on it warns."""
+
+    def read(self, spot: Spot) -> dict[str, float]:
+        """Return state and temperature."""
+        fire, earlier = (within(spot.force(Force.FIRE, ago), 0.0, 1.0) for ago in (0.0, HEATS_AFTER_S))
+        temperature = self.room + 0.1 * (spot.air - 15) + self.heat * earlier + 0.8 * spot.drift("room", 3_600)
+        return {"fire": float(fire >= self.trips), "fault": 0.0, "temperature": temperature + 0.1 * spot.jitter("temperature")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,20 +14,25 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
+from feeds.field.faults import Faults
 from feeds.simulated.dust import Background, Site
-from feeds.simulated.fire import Building
+from feeds.simulated.fire import Alarm, Building
 from feeds.simulated.scenario import Scenario, Where, idle
 from feeds.simulated.sewage import Manhole, Outfall, TrunkSewer
 from feeds.simulated.water import Hydrant, MeteredArea, NetworkEnd
 from feeds.simulated.weather import Weather
 from schemas.base import Code, Finite, Frozen
 from schemas.city import City
+from schemas.fleet import Fleet, FleetError, expand
+from schemas.mqtt import Mapping, Mappings
 from schemas.regions import Region, RegionError, RegionTree
 from schemas.sensor import Sensor
 
 T = TypeVar("T")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-Model = Annotated[MeteredArea | NetworkEnd | Hydrant | Manhole | TrunkSewer | Outfall | Background | Site | Building, Field(discriminator="model")]
+Model = Annotated[
+    MeteredArea | NetworkEnd | Hydrant | Manhole | TrunkSewer | Outfall | Background | Site | Building | Alarm, Field(discriminator="model")
+]
 _MODEL: TypeAdapter[Model] = TypeAdapter(Model)
 
 _Every = Annotated[timedelta, Field(ge=timedelta(milliseconds=100), le=timedelta(hours=1))]
@@ -60,6 +65,8 @@ class Plan(Frozen):
     weather: Weather = Weather()
     groups: tuple[Group, ...] = Field(min_length=1)
     """A sensor follows the first group that covers it; who is in none is not simulated."""
+    field: Faults = Faults()
+    """What goes wrong on purpose with the devices that speak protocols of the field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,9 @@ class Folder:
     weather: Weather
     drills: tuple[Where, ...] = ()
     """Where any of the city's scenarios holds a drill."""
+    faults: Faults = field(default_factory=Faults)
+    mappings: tuple[Mapping, ...] = ()
+    """What devices on the MQTT broker say."""
 
 
 def load(folder: Path) -> Folder:
@@ -90,9 +100,15 @@ def load(folder: Path) -> Folder:
     plan = read(file, Plan.model_validate)
     city = read(folder / "city.yaml", City.model_validate)
     regions = _tree(folder / "regions.yaml")
-    sensors = read(folder / "sensors.yaml", TypeAdapter(list[Sensor]).validate_python)
     return Folder(
-        city, _zone(folder, city), regions, tuple(_assign(file, plan, sensors, regions)), plan.weather, tuple(_drills(folder / "scenarios"))
+        city,
+        _zone(folder, city),
+        regions,
+        tuple(_assign(file, plan, _sensors(folder, regions), regions)),
+        plan.weather,
+        drills=tuple(_drills(folder / "scenarios")),
+        faults=plan.field,
+        mappings=_mappings(folder / "mqtt.yaml"),
     )
 
 
@@ -112,6 +128,23 @@ def read(file: Path, validate: Callable[[Any], T]) -> T:
     except yaml.YAMLError as error:
         raise Unusable(f"{file}: is not YAML: {error}") from error
     return _valid(str(file), partial(validate, content))
+
+
+def _sensors(folder: Path, regions: RegionTree) -> list[Sensor]:
+    sensors = read(folder / "sensors.yaml", TypeAdapter(list[Sensor]).validate_python)
+    file = folder / "fleet.yaml"
+    if not file.is_file():
+        return sensors
+    fleets = read(file, TypeAdapter(list[Fleet]).validate_python)
+    try:
+        records = [record for fleet in fleets for record in expand(fleet, regions)]
+    except FleetError as error:
+        raise Unusable(f"{file}: {error}") from error
+    return sensors + _valid(str(file), partial(TypeAdapter(list[Sensor]).validate_python, records))
+
+
+def _mappings(file: Path) -> tuple[Mapping, ...]:
+    return read(file, Mappings.model_validate).mappings if file.is_file() else ()
 
 
 def _scenario(folder: Path, name: str, place: Folder) -> Scenario:

@@ -7,13 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from feeds.simulated.demand import INFILTRATION, ON_THE_WAY_H, demand
 from feeds.simulated.spot import Force, Physics, Spot, delayed, within
-from feeds.simulated.water import demand
 from schemas.base import Finite
 
-ON_THE_WAY_H = 1.2
-INFILTRATION = 0.35
-"""Ground water that is always there, of the mean flow."""
 MANNING = 0.6
 """In a wide channel the depth goes by this power of the flow."""
 WARMTH = 1.07
@@ -32,7 +29,8 @@ class _Sewer(Physics):
     def _flows(self, spot: Spot) -> tuple[float, float]:
         """Flow of dry weather and of rain, L/s."""
         used = demand((spot.hour - ON_THE_WAY_H) % 24, weekend=spot.weekend)
-        dry = self.mean * self.size(spot) * (INFILTRATION + (1 - INFILTRATION) * used) * (1 + 0.05 * spot.drift("flow", 900))
+        usual = spot.sewage(INFILTRATION + (1 - INFILTRATION) * used)
+        dry = self.mean * self.size(spot) * usual * (1 + 0.05 * spot.drift("flow", 900))
         return dry, self.catchment * self.size(spot) * delayed(spot, Force.RAIN, self.lag)
 
 

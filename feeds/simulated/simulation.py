@@ -10,6 +10,7 @@ from functools import partial
 
 from feeds.simulated.chance import Chance
 from feeds.simulated.folder import Folder, Simulated
+from feeds.simulated.hydraulics import Hydraulics
 from feeds.simulated.means import Means
 from feeds.simulated.scenario import Acting, Scenario, acting
 from feeds.simulated.spot import Force, Spot, within
@@ -43,7 +44,17 @@ class Reading:
 class Source:
     """One sensor: its readings in the order of time."""
 
-    def __init__(self, simulated: Simulated, place: Folder, scenarios: list[Scenario], *, start: datetime, chance: Chance, pace: float) -> None:
+    def __init__(
+        self,
+        simulated: Simulated,
+        place: Folder,
+        scenarios: list[Scenario],
+        *,
+        start: datetime,
+        chance: Chance,
+        pace: float,
+        hydraulics: Hydraulics | None = None,
+    ) -> None:
         self.sensor = simulated.sensor
         self.every = simulated.group.every
         self._model = simulated.model
@@ -51,6 +62,7 @@ class Source:
         self._place = place
         self._start = start
         self._chance = chance
+        self._hydraulics = hydraulics
         self._acting: Acting = acting(self.sensor, scenarios, place.regions, pace, place.drills)
         # Spread over the interval, so that there is a steady trickle and no beat.
         self.first = start + self.every * Chance(0).uniform(f"{self.sensor.id}/first")
@@ -68,7 +80,7 @@ class Source:
         """Return what the sensor says at a time, within what its instrument can say and as finely."""
         local = time.astimezone(self._place.zone)
         seconds = (time - self._start).total_seconds()
-        spot = Spot(self.sensor.id, local, self._chance, self._place.weather, partial(self._force, seconds))
+        spot = Spot(self.sensor.id, local, self._chance, self._place.weather, partial(self._force, seconds), self._hydraulics)
         read = self._model.read(spot)
         return {name: shown(read[name], name, metric) for name, metric in self.sensor.metrics.items() if name in read}
 
@@ -105,10 +117,12 @@ class Source:
         return self._acting.amount(force, seconds, ago_s)
 
 
-def sources(place: Folder, scenarios: list[Scenario], *, start: datetime, seed: int, pace: float) -> list[Source]:
-    """Return a source for each simulated sensor."""
+def sources(
+    place: Folder, scenarios: list[Scenario], *, start: datetime, seed: int, pace: float, hydraulics: Hydraulics | None = None
+) -> list[Source]:
+    """Return a source for each simulated sensor; networks that were computed are used from when they are."""
     chance = Chance(seed)
-    return [Source(simulated, place, scenarios, start=start, chance=chance, pace=pace) for simulated in place.sensors]
+    return [Source(simulated, place, scenarios, start=start, chance=chance, pace=pace, hydraulics=hydraulics) for simulated in place.sensors]
 
 
 def shown(value: float, name: str, metric: Metric) -> float:

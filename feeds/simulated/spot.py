@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from feeds.simulated.chance import Chance
+from feeds.simulated.hydraulics import Hydraulics
 from feeds.simulated.weather import Weather, hour
 from schemas.base import Frozen
 
@@ -56,6 +56,7 @@ class Spot:
     chance: Chance
     weather: Weather
     acting: Callable[[Force, float], float]
+    hydraulics: Hydraulics | None = None
 
     @property
     def hour(self) -> float:
@@ -76,6 +77,19 @@ class Spot:
     def phase(self) -> float:
         """0 to 1, a part of whatever comes round: not all do the same thing at the same time."""
         return _OWN.uniform(f"{self.sensor}/phase")
+
+    @property
+    def place(self) -> float:
+        """0 to 1, where the sensor is in the city's pipes."""
+        return _OWN.uniform(f"{self.sensor}/place")
+
+    def lost(self, otherwise: float) -> float:
+        """What head the network's use costs here now, of the loss at the mean flow; `otherwise` where no network was computed."""
+        return self.hydraulics.loss(self.place, self.time, otherwise) if self.hydraulics is not None else otherwise
+
+    def sewage(self, otherwise: float) -> float:
+        """What sewage flows here now in dry weather, of the mean; `otherwise` where no sewer was computed."""
+        return self.hydraulics.sewage(self.place, self.time, otherwise) if self.hydraulics is not None else otherwise
 
     def force(self, force: Force, ago_s: float = 0.0) -> float:
         """How much of a force acts on the sensor, or did some seconds ago by the scenario's clock."""
@@ -103,12 +117,6 @@ class Physics(Frozen, ABC):
     def size(self, spot: Spot) -> float:
         """How large this sensor's surroundings are against its group's, about 1."""
         return 1 + self.vary * (2 * _OWN.uniform(f"{spot.sensor}/size") - 1)
-
-
-def bump(at: float, middle: float, width: float) -> float:
-    """A bell of height 1 over the hours of the day, which closes into a ring."""
-    apart = (at - middle + 12) % 24 - 12
-    return math.exp(-((apart / width) ** 2) / 2)
 
 
 def within(value: float, low: float, high: float) -> float:

@@ -6,21 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from feeds.simulated.spot import Force, Physics, Spot, bump
+from feeds.simulated.demand import HEAD_LOSS, demand
+from feeds.simulated.spot import Force, Physics, Spot
 from schemas.base import Finite
 
-HEAD_LOSS = 1.852
-"""Hazen-Williams: head is lost by this power of the flow."""
 LEAKAGE = 1.15
 """A network's leaks, cracks and holes mixed, flow by about this power of the pressure."""
-NIGHT = 0.3
-"""What people and works use at the quietest hour, of the mean."""
-
-
-def demand(hour: float, *, weekend: bool) -> float:
-    """What is used at an hour of the day, of the mean: a peak in the morning, later at the weekend, one in the evening, least from 2 to 4 h."""
-    morning = 0.95 * bump(hour, 9.5, 2.2) if weekend else 1.15 * bump(hour, 7.5, 1.7)
-    return NIGHT + morning + 0.65 * bump(hour, 12.5, 2.3) + 1.15 * bump(hour, 19.3, 2.4)
 
 
 class _Network(Physics):
@@ -38,8 +29,11 @@ class _Network(Physics):
         used = self.mean * self.size(spot) * demand(spot.hour, weekend=spot.weekend) * (1 + 0.04 * spot.drift("use", 600))
         holes = self.leak + spot.force(Force.LEAK)
         flow, pressure = used + holes, self.supply
+        mean = self.mean * self.size(spot)
+        usual = (used / mean) ** HEAD_LOSS
+        base = spot.lost(usual)
         for _ in range(8):
-            lost = self.loss * (flow / (self.mean * self.size(spot))) ** HEAD_LOSS
+            lost = self.loss * (base + (flow / mean) ** HEAD_LOSS - usual)
             pressure = (pressure + max(self.supply - lost, 0.0)) / 2
             flow = used + holes * (pressure / self.supply) ** LEAKAGE
         return flow, pressure + 0.003 * spot.drift("pressure", 900)
@@ -79,6 +73,6 @@ class Hydrant(Physics):
 
     def read(self, spot: Spot) -> dict[str, float]:
         """Return the pressure."""
-        lost = self.loss * self.size(spot) * demand(spot.hour, weekend=spot.weekend) ** HEAD_LOSS
+        lost = self.loss * self.size(spot) * spot.lost(demand(spot.hour, weekend=spot.weekend) ** HEAD_LOSS)
         pressure = self.supply - lost - spot.force(Force.DRAW) + 0.003 * spot.drift("pressure", 900) + 0.001 * spot.jitter("pressure")
         return {"pressure": max(pressure, 0.0)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
@@ -216,9 +216,8 @@ def _readings(pairs: list[Pair], zone: tzinfo) -> tuple[tuple[Reading, ...], tup
 
 def _reading(code: str, fields: Mapping[str, str], zone: tzinfo) -> Reading:
     others = tuple((name, value) for name, value in fields.items() if name not in _NUMBERS and name not in {"Flag", "SampleTime"})
-    reading = Reading(code=code, flag=fields.get("Flag") or None, sample_time=time_of(fields.get("SampleTime", ""), zone), others=others)
     numbers = {attribute: _number(fields[name]) for name, attribute in _NUMBERS.items() if name in fields}
-    return replace(reading, **numbers)  # type: ignore[arg-type]
+    return Reading(code=code, flag=fields.get("Flag") or None, sample_time=time_of(fields.get("SampleTime", ""), zone), others=others, **numbers)
 
 
 def _number(text: str) -> Decimal | None:

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from schemas.action import Decision, Deed, WarningActions
-from schemas.command import Acknowledge, Answer, AnswerAlert, Command, Comment, EndSilence, HandOver, OfWarning, Override, Silence, TakeOver
+from schemas.command import Acknowledge, Answer, AnswerAlert, Comment, EndSilence, HandOver, OfWarning, Override, Silence, TakeOver, ToAlerts
 from schemas.regions import RegionTree
 from schemas.rest import FieldAnswer, HandOverShown, SilenceShown
 from schemas.tiers import TIERS
@@ -61,7 +61,7 @@ class Answered:
     """By the command's id."""
 
 
-async def decide(connection: Connection, commands: Sequence[Command], tree: RegionTree, now: datetime) -> Answered:
+async def decide(connection: Connection, commands: Sequence[ToAlerts], tree: RegionTree, now: datetime) -> Answered:
     """Decide commands in order; one that was decided before changes nothing. The records that are made are the caller's to keep."""
     fresh = {row["id"] for row in await connection.fetch(_FRESH, [one.id for one in commands], [subject(one) for one in commands])}
     new = list({one.id: one for one in reversed(commands) if one.id in fresh}.values())[::-1]
@@ -74,7 +74,7 @@ async def decide(connection: Connection, commands: Sequence[Command], tree: Regi
     return answered
 
 
-def subject(command: Command) -> str:
+def subject(command: ToAlerts) -> str:
     """Return the key of a command."""
     match command:
         case AnswerAlert():

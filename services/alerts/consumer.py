@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from prometheus_client import CollectorRegistry, Counter
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.command import Command, Override
+from schemas.command import Command, Override, ToIngest
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.alerts.domain.watching import WORKER
 from services.alerts.pulse import Pulse
@@ -116,7 +116,9 @@ def _decoded(batches: Batches, topic: str) -> Iterator[Any]:
         if tp.topic == topic:
             for record in records:
                 try:
-                    yield _MODELS[topic].validate_json(record.value)
+                    one = _MODELS[topic].validate_json(record.value)
+                    if not isinstance(one, ToIngest):
+                        yield one
                 except ValidationError as error:
                     _pass_over(record, error)
 

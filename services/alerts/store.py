@@ -12,7 +12,7 @@ from uuid import UUID
 from aiokafka import TopicPartition
 
 from schemas.action import WarningActions
-from schemas.command import Command
+from schemas.command import ToAlerts
 from schemas.envelope import EventType, to_headers
 from schemas.regions import RegionTree
 from schemas.warning import Warning  # noqa: A004 - the field's own word
@@ -43,7 +43,7 @@ class Polled:
     """What a poll brought, in order."""
 
     warnings: Sequence[Warning] = ()
-    commands: Sequence[Command] = ()
+    commands: Sequence[ToAlerts] = ()
 
 
 class Store:

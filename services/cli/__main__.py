@@ -34,7 +34,12 @@ def cli() -> None:
 @click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Simulate this of the city's scenarios (repeatable); none: no scenario.")
 @click.option("--no-pages", is_flag=True, help="Do not build the pages, whatever their state.")
 @click.option("--bind", default="127.0.0.1", show_default=True, help="Address on which pages and ingest listen; 0.0.0.0 for all.")
-@click.option("--kafka", metavar="HOST:PORT[,…]", help="Use this Kafka instead of the embedded one.")
+@click.option(
+    "--kafka",
+    metavar="HOST:PORT[,…]|URL",
+    envvar="TONGGUAN_UP_KAFKA",
+    help="Use this Kafka instead of the embedded one; scram+tls://USER:PASSWORD@HOST:PORT,… with TLS and a user (better in TONGGUAN_UP_KAFKA).",
+)
 @click.option(
     "--database", metavar="URL", help="Use this PostgreSQL, postgresql://USER@HOST:PORT/NAME; a password better in PGPASSWORD or PGPASSFILE."
 )

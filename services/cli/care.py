@@ -25,7 +25,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Answer with one li
 @click.option("--city", type=FOLDER, default=_ROOT / "cities" / "620100", help="The folder of the city.")
 @click.option("--port-base", default=8800, show_default=True, type=click.IntRange(0, 65_500))
 @click.option("--bind", default="127.0.0.1", show_default=True)
-@click.option("--kafka", metavar="HOST:PORT[,…]", help="The outside Kafka that `up` would get.")
+@click.option("--kafka", metavar="HOST:PORT[,…]|URL", envvar="TONGGUAN_UP_KAFKA", help="The outside Kafka that `up` would get.")
 @click.option("--database", metavar="URL", help="The outside PostgreSQL that `up` would get.")
 @click.option("--replication", type=click.IntRange(1, 7))
 @_JSON

@@ -23,6 +23,7 @@ CHECKS = {
     "mypy": ("-m", "mypy"),
     "import-linter": ("-c", "import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run([]))"),
     "schemas": ("-m", "schemas.generate", "--check"),
+    "compatibility": ("-m", "schemas.compatibility", "--check"),
 }
 
 

@@ -17,7 +17,7 @@ from services.cli.supervisor import ChildSpec, Stage
 from services.kit.embedded.command import Command
 
 ROOMS = tuple(ADMIN)
-KAFKA, DATABASE = "kafka", "postgres"
+KAFKA, DATABASE, MQTT = "kafka", "postgres", "mqtt"
 REPLAY, SIMULATOR = "feed-water-flow", "feed-simulated"
 WATCHDOG = "watchdog"
 MODULES = {room: f"services.{room}" for room in ROOMS} | {WATCHDOG: "services.alerts.watchdog"}
@@ -29,9 +29,9 @@ STAGES = (
     Stage((REPLAY, SIMULATOR, WATCHDOG), 2.0),
     Stage(("ingest",), 4.0),
     Stage(("rules", "alerts", "history", "gateway"), 4.0),
-    Stage((KAFKA, DATABASE), 3.0),
+    Stage((KAFKA, DATABASE, MQTT), 3.0),
 )
-DRAIN_S = 9.0
+DRAIN_S = 8.5
 """Of the 10 s promised; the rest is for the folder and the terminal."""
 
 _REPLAY_DEPARTMENT = "water"
@@ -51,6 +51,11 @@ class Surroundings:
     secrets: Path
     kafka: str
     database: str
+    mqtt: str | None
+    """The MQTT broker's address for ingest, and for devices; None where there is none."""
+    devices: str | None
+    strangers: Mapping[str, str]
+    """By protocol, whose concern a device is that nobody registered; the doors of these are open."""
     boundaries: Path | None
     """GeoJSON with the outlines of regions, for a city that has none of its own."""
 
@@ -67,9 +72,23 @@ class Surroundings:
             "TONGGUAN_WATCHDOG__STATE": str(self.data / "watchdog.json"),
         }
         if self.boundaries is not None:
-            told["TONGGUAN_GATEWAY__BOUNDARIES"] = str(self.boundaries)
+            told["TONGGUAN_GATEWAY__BOUNDARIES"] = told["TONGGUAN_INGEST__BOUNDARIES"] = str(self.boundaries)
+        if self.mqtt is not None:
+            # There is one node, so nobody to share with; one of the brokers that it may be does not bear it (services.kit.embedded.mqtt).
+            told |= {"TONGGUAN_INGEST__MQTT__URL": self.mqtt, "TONGGUAN_INGEST__MQTT__SHARE": ""}
+        for protocol, port in self._listening().items():
+            door = f"TONGGUAN_INGEST__{protocol.upper()}"
+            told |= {f"{door}__ENABLED": "true", f"{door}__PORT": str(port), f"{door}__DEPARTMENT": self.strangers[protocol]}
         told |= {f"TONGGUAN_{room.upper()}__ADMIN_PORT": str(self.ports.admin(room)) for room in ROOMS}
         return {**_inherited(), **told}
+
+    def field(self) -> dict[str, str]:
+        """Return where devices find us: what simulated ones are told."""
+        told = {f"TONGGUAN_FEED_{protocol.upper()}": f"127.0.0.1:{port}" for protocol, port in self._listening().items()}
+        return told | ({} if self.devices is None else {"TONGGUAN_FEED_MQTT": self.devices})
+
+    def _listening(self) -> dict[str, int]:
+        return {name: port for name, port in (("hj212", self.ports.hj212), ("gb26875", self.ports.gb26875)) if name in self.strangers}
 
 
 def _inherited() -> dict[str, str]:
@@ -106,9 +125,16 @@ def feeds(around: Surroundings, streams: Streams, credentials: Credentials) -> I
             "TONGGUAN_FEED_KEYS": json.dumps(keys),
             "TONGGUAN_FEED_CITY": str(around.city),
             "TONGGUAN_FEED_SCENARIOS": ",".join(streams.scenarios),
+            **around.field(),
         }
         yield _feed(SIMULATOR, "feeds.simulated", around, {**address, **told})
 
 
 def _feed(name: str, module: str, around: Surroundings, told: dict[str, str]) -> ChildSpec:
-    return ChildSpec(_python(name, module, around.data, {**_inherited(), **told}), give_up=frozenset({_NOTHING_TO_FEED}))
+    inherited = {name: value for name, value in _inherited().items() if _is_for_feeds(name)}
+    return ChildSpec(_python(name, module, around.data, {**inherited, **told}), give_up=frozenset({_NOTHING_TO_FEED}))
+
+
+def _is_for_feeds(variable: str) -> bool:
+    """Tell what a feed may know of our environment: not where the platform's servers are, and not their passwords."""
+    return variable.startswith("TONGGUAN_FEED_") or not variable.startswith(("TONGGUAN_", "PG"))

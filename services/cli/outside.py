@@ -11,12 +11,13 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
 
 from services.cli.errors import Problem
-from services.kit import deployment, topics
+from services.kit import brokers, deployment, topics
 from services.kit.clock import SystemClock
+from services.kit.errors import Misconfigured
 
 TIMEOUT_S = 10.0
 OLDEST_POSTGRES = 16
@@ -93,42 +94,44 @@ async def look(kafka: str | None, database: str | None, replication: int | None)
     return found, problems
 
 
-async def _kafka(bootstrap: str, replication: int | None, problems: list[Problem]) -> tuple[Server, int] | None:
+async def _kafka(address: str, replication: int | None, problems: list[Problem]) -> tuple[Server, int] | None:
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            return await _ask_kafka(bootstrap, replication, problems)
+            return await _ask_kafka(address, replication, problems)
+    except Misconfigured as error:
+        problems.append(Problem(str(error), "mend --kafka"))
     except (KafkaError, OSError, ValueError, TimeoutError) as error:
         mend = (
-            "start it or mend the address: --kafka HOST:PORT[,HOST:PORT]; the listeners that its brokers advertise must be reachable from here, "
-            "without TLS or a password"
+            "start it or mend the address: --kafka HOST:PORT[,HOST:PORT], with TLS or a user as docs/operations.md says; the listeners that its "
+            "brokers advertise must be reachable from here, and take this user with this password"
         )
-        problems.append(Problem(f"Kafka at {bootstrap} does not answer: {error or type(error).__name__}", mend))
-        return None
+        problems.append(Problem(f"Kafka at {brokers.shown(address)} does not answer: {error or type(error).__name__}", mend))
+    return None
 
 
-async def _ask_kafka(bootstrap: str, replication: int | None, problems: list[Problem]) -> tuple[Server, int]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
+async def _ask_kafka(address: str, replication: int | None, problems: list[Problem]) -> tuple[Server, int]:
+    admin = AIOKafkaAdminClient(**brokers.clients(address), request_timeout_ms=5000)
+    shown = brokers.shown(address)
     try:
         await admin.start()
         cluster = await admin.describe_cluster()
-        brokers = len(cluster["brokers"])
-        copies = replication or min(_REPLICAS, brokers)
-        if copies > brokers:
-            problems.append(Problem(f"Kafka at {bootstrap} has {brokers} brokers, too few for --replication {copies}", f"--replication {brokers}"))
+        there = len(cluster["brokers"])
+        copies = replication or min(_REPLICAS, there)
+        if copies > there:
+            problems.append(Problem(f"Kafka at {shown} has {there} brokers, too few for --replication {copies}", f"--replication {there}"))
         else:
-            problems += await _topic_rights(admin, bootstrap, copies)
-        return Server(bootstrap, str(cluster["cluster_id"])), copies
+            problems += await _topic_rights(admin, shown, copies)
+        return Server(shown, str(cluster["cluster_id"])), copies
     finally:
         await admin.close()
 
 
-async def _topic_rights(admin: AIOKafkaAdminClient, bootstrap: str, copies: int) -> Iterable[Problem]:
+async def _topic_rights(admin: AIOKafkaAdminClient, shown: str, copies: int) -> Iterable[Problem]:
     """Ask whether our topics could be made there, making none."""
-    new = [NewTopic(topic.name, topic.partitions, copies, topic_configs=topics.settings_of(topic)) for topic in topics.load().values()]
-    answer = await admin.create_topics(new, timeout_ms=5000, validate_only=True)
+    answer = await admin.create_topics(list(topics.wanted((), copies).values()), timeout_ms=5000, validate_only=True)
     refused = {code: name for name, code, *_ in answer.topic_errors if code not in {0, _ALREADY_EXISTS}}
-    mend = "let this client create and describe the topics city.*, read, write and configure them, or make them beforehand"
-    return [Problem(f"Kafka at {bootstrap} would not make topic {name}: {for_code(code).__name__}", mend) for code, name in refused.items()]
+    mend = "let this client create and describe the topics city.* and inbound.*, read, write and configure them, or make them beforehand"
+    return [Problem(f"Kafka at {shown} would not make topic {name}: {for_code(code).__name__}", mend) for code, name in refused.items()]
 
 
 async def _database(dsn: str, problems: list[Problem]) -> Server | None:

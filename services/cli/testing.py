@@ -29,8 +29,8 @@ _INTERRUPTED, _NO_TESTS = 2, 5
 """What pytest ends with."""
 _END_S = 30
 """For tests to end what they have started, after Ctrl-C."""
-_PROGRAMS = {"openssl": "openssl", "systemd-analyze": "systemd"}
-"""What the tests of deploy/ call, with Debian's package of each."""
+_PROGRAMS = {"mosquitto": "mosquitto", "openssl": "openssl", "systemd-analyze": "systemd"}
+"""What the tests of ingest and of deploy/ call, with Debian's package of each."""
 
 
 def test(root: Path, parts: Sequence[str], *, with_browser: bool, pytest_arguments: Sequence[str]) -> int:

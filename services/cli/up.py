@@ -34,6 +34,7 @@ from services.cli.streams import Streams, choose
 from services.cli.supervisor import Supervisor, in_thread
 from services.kit import city as city_folder
 from services.kit import deployment
+from services.kit.embedded import mqtt
 from services.kit.embedded.command import CommandFailedError, EmbeddedError
 from services.kit.errors import Misconfigured
 
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 _FAILED, _INTERRUPTED = 1, 130
 _ROOT = Path(__file__).parents[2]
 _BOUNDARIES = "boundaries.geojson"
+_SECRETS = "secrets.json"
+_MQTT = "mqtt.yaml"
 _PORT_TRIES = 10
 _UNFED = Streams(replay=False, simulate=False)
 
@@ -68,7 +71,7 @@ class Options:
     """Whether the pages are built where they are not."""
     as_json: bool = False
     kafka: str | None = None
-    """Bootstrap servers of an outside Kafka; None for the embedded one."""
+    """Address of an outside Kafka (`services.kit.brokers`); None for the embedded one."""
     database: str | None = None
     """Address of an outside database; None for the embedded one."""
     replication: int | None = None
@@ -138,7 +141,7 @@ def check(options: Options) -> Ground:
         _close(opened, lock)
         raise PreflightError(problems)
     opened.claim(found.memory(), None if options.servers_only else city.code)
-    servers = Servers(opened.path, plan, found, kafka_address=options.kafka, database=options.database)
+    servers = _servers(options, opened.path, plan, found, city.folder.city)
     return Ground(
         options=options,
         folder=opened,
@@ -149,6 +152,26 @@ def check(options: Options) -> Ground:
         servers=servers,
         ports_lock=lock,
     )
+
+
+def _servers(options: Options, data: Path, plan: ports.PortPlan, found: outside.Found, city: City) -> Servers:
+    departments = () if options.servers_only else (each.id for each in city.departments)
+    passwords = credentials.for_kafka(data / _SECRETS, departments)
+    return Servers(
+        data,
+        plan,
+        found,
+        kafka_address=options.kafka,
+        kafka_password=passwords.platform,
+        departments=None if options.servers_only else passwords.departments,
+        database=options.database,
+        mqtt_users=None if options.servers_only or not _hears_mqtt(options.city) else credentials.for_mqtt(data / _SECRETS),
+    )
+
+
+def _hears_mqtt(city: Path) -> bool:
+    """Tell whether a city has devices that speak MQTT, and this machine a broker for them."""
+    return (city / _MQTT).is_file() and mqtt.found() is not None
 
 
 def _close(*opened: folder.DataFolder | IO[str] | None) -> None:
@@ -335,7 +358,7 @@ class _Up:
 
     @property
     def _secrets(self) -> Path:
-        return self._folder.path / "secrets.json"
+        return self._folder.path / _SECRETS
 
     @property
     def _gateway(self) -> str:
@@ -354,6 +377,9 @@ class _Up:
             secrets=self._secrets,
             kafka=self._servers.kafka,
             database=self._servers.database or "",
+            mqtt=self._servers.mqtt_for(credentials.MQTT_INGEST),
+            devices=self._servers.mqtt_for(credentials.MQTT_DEVICES),
+            strangers={str(protocol): department for protocol, department in self._city.strangers.items()},
             boundaries=self._boundaries,
         )
 
@@ -363,8 +389,10 @@ class _Up:
             "version": folder.program_version(),
             "data": str(self._folder.path),
             "urls": {"gateway": self._gateway, "ingest": self._ingest},
+            # With their passwords, and so not among the `urls`, which `status` shows to whoever asks.
             "kafka": self._servers.kafka,
             "database": self._servers.database,
+            "mqtt": self._servers.mqtt_for(credentials.MQTT_DEVICES),
             "secrets": str(self._secrets),
             "ports": self._ground.ports.named(self._servers.embedded),
             "pid": os.getpid(),

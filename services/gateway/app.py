@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 
 import httpx
@@ -26,12 +25,17 @@ from services.gateway import (
     credentials,
     doings,
     duty,
+    events,
     field,
     http,
+    keys,
     links,
     oidc,
+    patrols,
     photos,
     regions,
+    reports,
+    sensors,
     sign_in,
     silences,
     stories,
@@ -41,19 +45,25 @@ from services.gateway.accounts import Accounts
 from services.gateway.album import Album
 from services.gateway.alerts import Alerts
 from services.gateway.answers import Answers, Outcomes
+from services.gateway.archive import Archive
 from services.gateway.audit import ROOM, Audit
+from services.gateway.devices import Devices
 from services.gateway.domain.access import Tokens
 from services.gateway.domain.identity import parse_grant
 from services.gateway.domain.outlines import Outlines
 from services.gateway.domain.pace import Pace
 from services.gateway.domain.proxies import Proxies
 from services.gateway.domain.view import View
+from services.gateway.ingest import Ingest
+from services.gateway.keyring import Keyring
 from services.gateway.live import LiveServer
 from services.gateway.passwords import Passwords
 from services.gateway.provider import Provider, trustworthy
 from services.gateway.reads import ROLE, Reads
+from services.gateway.registered import Registered
 from services.gateway.settings import GatewaySettings, OidcSettings, Settings
-from services.kit import city, database, logs, room
+from services.gateway.uploads import Uploads
+from services.kit import boundaries, city, database, kinds, logs, room
 from services.kit.clock import Clock
 from services.kit.errors import Misconfigured, Unavailable
 from services.kit.http import serve as serve_http
@@ -63,8 +73,11 @@ from services.kit.topics import ACTIONS, HEALTH, OBSERVATIONS, RULES, SENSORS, W
 
 _log = logs.get(__name__)
 
-ROUTES = tuple(each.routes for each in (sign_in, oidc, regions, stories, doings, field, links, photos, silences, duty, briefs, audits, users))
-BOUNDARIES = "boundaries.geojson"
+_ROUTERS = (
+    *(sign_in, oidc, regions, stories, doings, field, links, photos, silences, duty, briefs),
+    *(events, keys, patrols, reports, sensors, audits, users),
+)
+ROUTES = tuple(each.routes for each in _ROUTERS)
 TIDY_EVERY_S = 60.0
 WRONG_LINKS = 20
 """Links that are none, from one network in a minute: nobody guesses one, but each is audited."""
@@ -144,7 +157,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         audit = Audit(opened.pool, relay, opened.clock, opened.registry, own.changes_per_minute)
         accounts = _accounts(opened, audit, place.regions, own)
         view, answers, alerts = View(place.regions), Answers(), Alerts(pool)
-        outcomes, album = Outcomes(alerts.decided), Album(opened.pool, opened.clock, own)
+        outcomes, album, uploads = Outcomes(alerts.decided), Album(opened.pool, opened.clock, own), Uploads(opened.pool, opened.clock)
         feed = Feed(view, answers)
         sources = http.Sources(
             settings=settings,
@@ -157,6 +170,13 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             audit=audit,
             reads=Reads(pool),
             alerts=alerts,
+            ingest=Ingest(pool),
+            keyring=Keyring(pool),
+            archive=Archive(pool),
+            kinds=kinds.load(settings.city, place),
+            registered=Registered(pool),
+            devices=Devices(pool),
+            uploads=uploads,
             album=album,
             outlines=outlines,
             answers=answers,
@@ -181,7 +201,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         caught_up = opened.health.check("view", max_age=float("inf"))
         listening = opened.health.check("http", max_age=float("inf"))
         opened.started.ok()
-        works = (known.run({}), relay.run(), audit.count(), outcomes.run(), _tidy(accounts, album))
+        works = (known.run({}), relay.run(), audit.count(), outcomes.run(), _tidy(accounts, album, uploads))
         tasks = [opened.tasks.create_task(work) for work in works]
         positions = await room.until_stopped(_boot(view, sources.reads, known), stop)
         if positions is not None:
@@ -260,12 +280,13 @@ def _usable(secrets: credentials.Secrets, place: city.CityFolder) -> list[creden
     return usable
 
 
-async def _tidy(accounts: Accounts, album: Album) -> None:
+async def _tidy(accounts: Accounts, album: Album, uploads: Uploads) -> None:
     """Tidy up in its time, until cancelled. What cannot be tidied is told and tried again: nobody is served worse for it."""
     while True:
         try:
             await accounts.tidy()
             await album.tidy()
+            await uploads.tidy()
         except Unavailable as error:
             _log.warning("not_tidied", error=str(error))
         except Exception:  # noqa: BLE001 - whatever it is, it is no reason to serve nobody
@@ -299,12 +320,7 @@ def _proxies(listed: str) -> Proxies:
 
 def _outlines(settings: Settings, regions: RegionTree) -> Outlines:
     """Return the city's maps: by its own boundaries, else by those that the settings name, else all made up."""
-    own = settings.city / BOUNDARIES
-    file = own if own.is_file() else settings.gateway.boundaries
-    try:
-        return Outlines(regions, None if file is None else json.loads(file.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise Misconfigured(f"{file}: cannot be used as boundaries: {error}") from error
+    return boundaries.load(settings.city, settings.gateway.boundaries, lambda collection: Outlines(regions, collection))
 
 
 @contextlib.asynccontextmanager

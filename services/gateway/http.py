@@ -11,25 +11,30 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+from fastapi.security import APIKeyCookie, HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Asked
 
+from schemas import asyncapi, problem
 from schemas.control import RuleActivation
+from schemas.kind import Kind
 from services.gateway.accounts import Accounts, SignedIn
 from services.gateway.album import Album
 from services.gateway.alerts import Alerts
 from services.gateway.answers import Answers, Outcomes
+from services.gateway.archive import Archive
 from services.gateway.audit import Audit, With
+from services.gateway.devices import Devices
 from services.gateway.domain.access import Principal, Scope, Tokens
 from services.gateway.domain.outlines import Outlines
 from services.gateway.domain.pace import Pace
@@ -49,9 +54,13 @@ from services.gateway.errors import (
     Unfit,
     WrongCredentials,
 )
+from services.gateway.ingest import Ingest
+from services.gateway.keyring import Keyring
 from services.gateway.provider import Provider
 from services.gateway.reads import Reads
+from services.gateway.registered import Registered
 from services.gateway.settings import Settings
+from services.gateway.uploads import Uploads
 from services.kit.city import CityFolder
 from services.kit.clock import Clock
 from services.kit.errors import Unavailable
@@ -75,7 +84,10 @@ PHOTO_BYTES = 4 << 20
 """Of a photo, which a phone makes smaller before it sends it."""
 HEARD_OUT = 16 << 20
 """A body of so many bytes may be sent to its end, though it is thrown away."""
+UPLOAD_BYTES = 16 << 20
+"""Of a file to be imported: 10,000 sensors as GeoJSON take half of it."""
 PHOTOS = "/v1/photos"
+UPLOADS = "/v1/uploads"
 LINKS = "/v1/links/"
 COOKIE = "tongguan"
 SECURE_COOKIE = "__Host-tongguan"
@@ -103,6 +115,14 @@ class Sources:
     audit: Audit
     reads: Reads
     alerts: Alerts
+    ingest: Ingest
+    keyring: Keyring
+    archive: Archive
+    kinds: Mapping[str, Kind]
+    """Of reports, by code; none where the city takes any."""
+    registered: Registered
+    devices: Devices
+    uploads: Uploads
     album: Album
     outlines: Outlines
     answers: Answers
@@ -200,12 +220,28 @@ Audited = Annotated[Trail, Depends(_trail)]
 """The audit, told who asks and from where."""
 
 
+_WHO = [
+    Security(HTTPBearer(auto_error=False, scheme_name="token")),
+    Security(APIKeyCookie(name=SECURE_COOKIE, auto_error=False, scheme_name="session")),
+]
+"""For the OpenAPI document only: who somebody is, and what they may, each route asks by itself."""
+
+
 def app(sources: Sources, routes: Sequence[APIRouter]) -> FastAPI:
-    """Return the public application. `/openapi.json` needs no session: it says what these sources say, and nothing of a city."""
-    public = FastAPI(title="Tongguan", docs_url=None, redoc_url=None)
+    """Return the public application.
+
+    `/openapi.json` and `/asyncapi.json` need no session: they say what these sources say, and nothing of a city.
+    """
+    public = FastAPI(title="Tongguan", version=metadata.version("tongguan"), responses=problem.RESPONSES, docs_url=None, redoc_url=None)
     public.state.sources = sources
     for router in routes:
-        public.include_router(router)
+        public.include_router(router, dependencies=_WHO)
+    events_document = asyncapi.FILE.read_bytes()
+
+    @public.get("/asyncapi.json", include_in_schema=False)
+    async def asyncapi_document() -> Response:
+        return Response(events_document, media_type=asyncapi.MEDIA_TYPE)
+
     add_pages(public, Path(str(resources.files("services.gateway"))) / "page")
     public.add_middleware(_Forwarded, proxies=sources.proxies)
     return public
@@ -295,7 +331,7 @@ def other_origin(path: str, address: str, origins: Sequence[str]) -> Act:
 
 def _most(asked: Asked) -> int:
     """Return how many bytes a request's body may have."""
-    return PHOTO_BYTES if asked["path"] == PHOTOS else BODY_BYTES
+    return {PHOTOS: PHOTO_BYTES, UPLOADS: UPLOAD_BYTES}.get(asked["path"], BODY_BYTES)
 
 
 def _bounded(receive: Receive, most: int) -> Receive:
@@ -371,7 +407,16 @@ _ANSWERS: Mapping[type[Exception], tuple[int, str, dict[str, str]]] = {
     Unfit: (422, "unfit", {}),
     Unavailable: (503, "unavailable", {"Retry-After": "2"}),
 }
-_DOORS = {"watch": "region", "acknowledge": "warning", "direct": "direction", "rules": "rule", "audit": "audit", "users": "user"}
+_DOORS = {
+    "watch": "region",
+    "acknowledge": "warning",
+    "direct": "direction",
+    "rules": "rule",
+    "audit": "audit",
+    "users": "user",
+    "events": "events",
+    "registry": "registry",
+}
 """What is refused, by the capability that was missing."""
 
 

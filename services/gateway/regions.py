@@ -7,8 +7,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from schemas.live import LiveValue
 from schemas.notification import Notification
 from schemas.regions import Region
+from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.gateway.doings import impersonal, knows_people, with_others
 from services.gateway.domain.access import Capability, Scope
 from services.gateway.domain.field import UNNAMED
@@ -33,19 +35,19 @@ async def region(code: str, scope: Reader) -> dict[str, Any]:
     }
 
 
-@routes.get("/regions/{code}/warnings", summary="The open warnings of a region")
+@routes.get("/regions/{code}/warnings", summary="The open warnings of a region", response_model=list[Warning])
 async def warnings(code: str, scope: Reader, sources: From) -> Response:
     """Return the newest revision of each open warning."""
     return json_list(sources.view.open_warnings(scope.reach(code)))
 
 
-@routes.get("/regions/{code}/values", summary="The newest value of each series of a region")
+@routes.get("/regions/{code}/values", summary="The newest value of each series of a region", response_model=list[LiveValue])
 async def values(code: str, scope: Reader, sources: From) -> Response:
     """Return values as the live socket sends them."""
     return json_list(sources.view.values(scope.reach(code)))
 
 
-@routes.get("/regions/{code}/notifications", summary="What the region's desk was told, newest first")
+@routes.get("/regions/{code}/notifications", summary="What the region's desk was told, newest first", response_model=list[Notification])
 async def notifications(code: str, scope: Reader, sources: From) -> Response:
     """Return the newest notifications of the region's own desk, as far as they are the reader's."""
     scope.require(code)
@@ -55,7 +57,7 @@ async def notifications(code: str, scope: Reader, sources: From) -> Response:
     return json_list([_told(one, scope, sources, whole=one.alert not in others).model_dump_json().encode() for one in told])
 
 
-@routes.get("/warnings/{warning}", summary="All revisions of a warning")
+@routes.get("/warnings/{warning}", summary="All revisions of a warning", response_model=list[Warning])
 async def warning_revisions(warning: UUID, scope: Reader, sources: From) -> Response:
     """Return a warning's revisions, oldest first."""
     scope.require_somewhere(Capability.WATCH)

@@ -1,1 +1,1 @@
-"""History: what was observed and warned of, kept and asked for."""
+"""History: what was observed, warned of and reported, kept and asked for."""

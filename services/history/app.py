@@ -9,7 +9,7 @@ from services.history.settings import Settings
 from services.history.store import ROOM, Store
 from services.kit import database, logs, room
 from services.kit.consumer import Subscription, consume
-from services.kit.topics import OBSERVATIONS, WARNINGS
+from services.kit.topics import OBSERVATIONS, REPORTS, WARNINGS
 
 _log = logs.get(__name__)
 
@@ -27,7 +27,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         subscription = Subscription(
             bootstrap=settings.kafka,
             group=ROOM,
-            topics=[OBSERVATIONS, WARNINGS],
+            topics=[OBSERVATIONS, WARNINGS, REPORTS],
             progress=opened.progress,
             alive=opened.health.check("consumer", max_age=120, vital=True),
             ready=opened.health.check("assignment", max_age=10),

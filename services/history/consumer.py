@@ -1,25 +1,29 @@
-"""History's worker: observations and warnings into rows, each poll one transaction."""
+"""History's worker: observations, warnings and reports into rows, each poll one transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from schemas import wire
+from schemas.report import Report
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.history.store import Logged, Store
 from services.kit import database, logs
 from services.kit.consumer import Batches
 from services.kit.health import Check
 from services.kit.partitions import Claim
-from services.kit.topics import OBSERVATIONS
+from services.kit.topics import OBSERVATIONS, REPORTS
 
 _log = logs.get(__name__)
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class HistoryWorker:
@@ -45,17 +49,22 @@ class HistoryWorker:
             return {}
         observations: list[Logged] = []
         warnings: list[Warning] = []
+        reports: list[Report] = []
         reached: dict[TopicPartition, datetime] = {}
         for tp, records in batches.items():
             if tp.topic == OBSERVATIONS:
                 if (tick := self._observe(records, observations)) is not None:
                     reached[tp] = wire.from_micros(tick)
+            elif tp.topic == REPORTS:
+                reports += self._decoded(Report, records)
             else:
-                warnings += self._warnings_of(records)
+                warnings += self._decoded(Warning, records)
         offsets = {tp: records[-1].offset + 1 for tp, records in batches.items()}
         claims = self._claims  # of this poll: the partitions may be assigned anew while it is tried again
         with self._commits.time():
-            await database.retrying(lambda: self._store.commit(claims, offsets, observations, warnings), what="write history", check=self._check)
+            await database.retrying(
+                lambda: self._store.commit(claims, offsets, observations, warnings, reports), what="write history", check=self._check
+            )
         self._check.ok()
         self._observations.inc(len(observations))
         return reached
@@ -75,14 +84,14 @@ class HistoryWorker:
                 tick = value.time
         return tick
 
-    def _warnings_of(self, records: Sequence[ConsumerRecord]) -> list[Warning]:
-        warnings: list[Warning] = []
+    def _decoded(self, model: type[M], records: Sequence[ConsumerRecord]) -> list[M]:
+        decoded: list[M] = []
         for record in records:
             try:
-                warnings.append(Warning.model_validate_json(record.value))
+                decoded.append(model.model_validate_json(record.value or b""))
             except ValidationError as error:
                 self._pass_over(record, error)
-        return warnings
+        return decoded
 
     def _pass_over(self, record: ConsumerRecord, error: Exception) -> None:
         """A record that only our own rooms could have written badly: it stays in Kafka, and harms no other."""

@@ -9,6 +9,7 @@ import msgspec
 from aiokafka import TopicPartition
 
 from schemas import wire
+from schemas.report import Report, identity
 from schemas.warning import Warning, WarningState  # noqa: A004 - the field's own word
 from services.kit import database, partitions
 
@@ -54,6 +55,13 @@ on conflict (id) do update set rev = excluded.rev, open = excluded.open, street 
 where w.rev < excluded.rev
 """
 
+# To CloudEvents the same source and id is the same event: the first stands.
+_REPORTS = """
+insert into history.reports (id, department, source, event_id, region, matter, kind, channel, origin, occurred_at, received_at, body)
+select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+    $10::timestamptz[], $11::timestamptz[], $12::jsonb[]) on conflict do nothing
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Logged:
@@ -88,7 +96,12 @@ class Store:
         return dropped
 
     async def commit(
-        self, claims: partitions.Claims, offsets: Mapping[TopicPartition, int], observations: Iterable[Logged], warnings: Sequence[Warning]
+        self,
+        claims: partitions.Claims,
+        offsets: Mapping[TopicPartition, int],
+        observations: Iterable[Logged],
+        warnings: Sequence[Warning],
+        reports: Sequence[Report] = (),
     ) -> None:
         """Write a poll and move its offsets on, all in one transaction. Raises `Fenced`, having changed nothing."""
         rows = list(newest(observations))
@@ -98,6 +111,8 @@ class Store:
                 await connection.execute(_OBSERVATIONS, *_columns(rows[at : at + STATEMENT_ROWS]))
             if warnings:
                 await _write_warnings(connection, warnings)
+            for at in range(0, len(reports), STATEMENT_ROWS):
+                await _write_reports(connection, reports[at : at + STATEMENT_ROWS])
 
 
 async def _write_warnings(connection: database.Connection, warnings: Sequence[Warning]) -> None:
@@ -109,6 +124,27 @@ async def _write_warnings(connection: database.Connection, warnings: Sequence[Wa
     bodies = [warning.model_dump_json() for warning in warnings]
     await connection.execute(_WARNINGS, ids, revs, opens, streets, departments, [warning.changed_at for warning in warnings], bodies)
     await connection.execute(_WARNINGS_NOW, ids, revs, opens, streets, departments, [warning.began_at for warning in warnings], bodies)
+
+
+async def _write_reports(connection: database.Connection, reports: Sequence[Report]) -> None:
+    rows = [
+        (
+            identity(one),
+            one.department,
+            one.source,
+            one.id,
+            one.region,
+            one.matter.value,
+            one.kind,
+            one.channel.value,
+            one.origin.value,
+            one.occurred,
+            one.received,
+            one.model_dump_json(),
+        )
+        for one in reports
+    ]
+    await connection.execute(_REPORTS, *(list(column) for column in zip(*rows, strict=True)))
 
 
 def newest(observations: Iterable[Logged]) -> Iterable[Logged]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from aiokafka import ConsumerRecord
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from schemas import wire
 from schemas.control import RuleActivation, Tick
+from services.ingest.door import Door
 from services.ingest.store import Store
 from services.kit import database, logs
 from services.kit.clock import Clock
@@ -31,12 +32,12 @@ RESEND_S = 86_400.0
 class Ticker:
     """Writes a tick to every partition each second while this node holds the lease."""
 
-    def __init__(self, store: Store, producer: Producer, clock: Clock, node: str, acknowledged_until: Callable[[], datetime], check: Check) -> None:
+    def __init__(self, store: Store, producer: Producer, clock: Clock, node: str, doors: Sequence[Door], check: Check) -> None:
         self._store = store
         self._producer = producer
         self._clock = clock
         self._node = node
-        self._acknowledged_until = acknowledged_until
+        self._doors = doors
         self._check = check
         self._seldom = logs.Seldom()
         self._ticked: datetime | None = None
@@ -58,7 +59,7 @@ class Ticker:
 
     async def _turn(self) -> None:
         # Read before the row is written: what this says is in Kafka is in Kafka.
-        await self._store.report(f"http@{self._node}", self._acknowledged_until())
+        await self._store.report({door.name: door.acknowledged_until() for door in self._doors if door.listening})
         lease, self._ticked = await self._store.lease(LEASE, self._node, self._ticked), None
         skew = abs(self._clock.now() - lease.database_time)
         if skew > MAX_SKEW:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING, Self
 
 from schemas import wire
 from schemas.control import RuleActivation, SensorRecord
@@ -12,10 +13,14 @@ from schemas.envelope import EventType, to_headers
 from schemas.partitioner import partition_of
 from schemas.regions import RegionTree
 from schemas.sensor import Sensor
+from services.ingest.domain.quality import Memory
 from services.kit import database, epochs, logs, outbox
 from services.kit.clock import Clock
 from services.kit.producer import Outgoing
 from services.kit.topics import OBSERVATIONS, SENSORS
+
+if TYPE_CHECKING:
+    from services.ingest.flow import Counts
 
 _log = logs.get(__name__)
 
@@ -35,6 +40,56 @@ class Lease:
     database_time: datetime
 
 
+@dataclass(frozen=True)
+class Record:
+    """What is to be written of sensors, and to be posted with it."""
+
+    rows: Sequence[tuple[str, int, str, str]]
+    postings: Sequence[outbox.Posting]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What is to be added to how a sensor is."""
+
+    sensor: str
+    received: int
+    end: int
+    readings: int
+    values: int
+    bad: int
+    late: int
+    gaps: int
+    gap_us: int
+    skew_us: float
+
+    @classmethod
+    def of(cls, sensor: str, memory: Memory) -> Self:
+        """Return what a node noted since it last wrote."""
+        return cls(
+            sensor,
+            memory.received,
+            memory.end,
+            memory.readings,
+            memory.values,
+            memory.bad,
+            memory.late,
+            memory.gaps,
+            memory.gap_us,
+            memory.skew_us,
+        )
+
+    def taken_out_of(self, memory: Memory) -> None:
+        """Take what was written out of the counts; what came meanwhile stays."""
+        memory.readings -= self.readings
+        memory.values -= self.values
+        memory.bad -= self.bad
+        memory.late -= self.late
+        memory.gaps -= self.gaps
+        memory.gap_us = 0
+        memory.changed = memory.readings > 0
+
+
 class Store:
     """All of ingest's reading and writing in PostgreSQL."""
 
@@ -52,27 +107,43 @@ class Store:
         """
         problems: list[str] = []
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("select pg_advisory_xact_lock(hashtext('ingest.sensors'))")
+            await self.lock(connection)
             known = {row["id"]: row for row in await connection.fetch("select id, version, street, body from ingest.sensors")}
-            rows: list[tuple[str, int, str, str]] = []
-            postings: list[outbox.Posting] = []
+            newer: list[tuple[Sensor, str | None]] = []
             for sensor in sensors:
                 row = known.get(sensor.id)
                 if row is not None and sensor.version <= row["version"]:
                     if sensor.version == row["version"] and sensor != Sensor.model_validate_json(row["body"]):
                         problems.append(f"sensor {sensor.id} was changed without raising its version {sensor.version}; the registered one stays")
                     continue
-                rows.append((sensor.id, sensor.version, sensor.street, sensor.model_dump_json()))
-                postings += self._postings(sensor, {sensor.street} | ({row["street"]} if row else set()))
-            await connection.executemany(
-                "insert into ingest.sensors (id, version, street, body) values ($1, $2, $3, $4)"
-                " on conflict (id) do update set version = excluded.version, street = excluded.street, body = excluded.body",
-                rows,
-            )
-            await outbox.post(connection, ROOM, postings)
-        if rows:
-            _log.info("sensors_registered", count=len(rows))
+                newer.append((sensor, row["street"] if row else None))
+            record = self.record(newer)
+            await self.keep(connection, record)
+            await outbox.post(connection, ROOM, record.postings)
+        if newer:
+            _log.info("sensors_registered", count=len(newer))
         return problems
+
+    def record(self, changes: Sequence[tuple[Sensor, str | None]]) -> Record:
+        """Return what is to be written of sensors, each given with the street where it stood, and what is to be posted in the same transaction."""
+        rows = [(sensor.id, sensor.version, sensor.street, sensor.model_dump_json()) for sensor, _ in changes]
+        controls = [self._control(sensor, street) for sensor, old in changes for street in sorted({sensor.street, old or sensor.street})]
+        # First the streets' partitions: who learns of a sensor by `city.sensors` may publish a reading of it at once.
+        return Record(rows, [*controls, *(self._registered(sensor) for sensor, _ in changes)])
+
+    @staticmethod
+    async def keep(connection: database.Connection, record: Record) -> None:
+        """Write sensors in the caller's transaction; their postings are the caller's to post. Take `lock` before they are read."""
+        await connection.executemany(
+            "insert into ingest.sensors (id, version, street, body) values ($1, $2, $3, $4)"
+            " on conflict (id) do update set version = excluded.version, street = excluded.street, body = excluded.body",
+            record.rows,
+        )
+
+    @staticmethod
+    async def lock(connection: database.Connection) -> None:
+        """Be the only one who changes the registry, until the caller's transaction ends."""
+        await connection.execute("select pg_advisory_xact_lock(hashtext('ingest.sensors'))")
 
     async def sensors(self) -> list[Sensor]:
         """Return the whole registry."""
@@ -104,7 +175,7 @@ class Store:
             rules = [RuleActivation.model_validate_json(row["body"]) for row in await connection.fetch("select body from ingest.activations")]
             for sensor in sensors:
                 if sensor.street in self._regions:
-                    await outbox.post(connection, ROOM, self._postings(sensor, {sensor.street}))
+                    await outbox.post(connection, ROOM, self.record([(sensor, None)]).postings)
                 else:
                     _log.error(
                         "sensor_without_region",
@@ -136,13 +207,54 @@ class Store:
         """Give a lease back."""
         await self._pool.execute("delete from ingest.leases where name = $1 and holder = $2", name, holder)
 
-    async def report(self, adapter: str, acknowledged_until: datetime) -> None:
-        """Say that all that an adapter took up to a time is in Kafka."""
+    async def report(self, acknowledged_until: Mapping[str, datetime]) -> None:
+        """Say for each adapter up to when all that it took is in Kafka."""
         await self._pool.execute(
-            "insert into ingest.adapters (adapter, acknowledged_until, reported_at) values ($1, $2, clock_timestamp())"
+            "insert into ingest.adapters (adapter, acknowledged_until, reported_at)"
+            " select adapter, until, clock_timestamp() from unnest($1::text[], $2::timestamptz[]) as t (adapter, until) order by adapter"
             " on conflict (adapter) do update set acknowledged_until = excluded.acknowledged_until, reported_at = excluded.reported_at",
-            adapter,
-            acknowledged_until,
+            list(acknowledged_until),
+            list(acknowledged_until.values()),
+        )
+
+    async def add_flow(self, counts: Mapping[tuple[str, str, datetime], Counts]) -> None:
+        """Add what became of events, by department, door and minute."""
+        rows = sorted((*key, one.observations, one.reports, one.refused, one.late) for key, one in counts.items())
+        await self._pool.execute(
+            "insert into ingest.flow as f (department, door, minute, observations, reports, refused, late)"
+            " select * from unnest($1::text[], $2::text[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])"
+            " on conflict (department, minute, door) do update set observations = f.observations + excluded.observations,"
+            " reports = f.reports + excluded.reports, refused = f.refused + excluded.refused, late = f.late + excluded.late",
+            *map(list, zip(*rows, strict=True)),
+        )
+
+    async def add_health(self, heard: Sequence[Heard]) -> None:
+        """Add what was heard of sensors."""
+        rows = sorted(
+            (
+                one.sensor,
+                wire.from_micros(one.received),
+                wire.from_micros(one.end),
+                one.readings,
+                one.values,
+                one.bad,
+                one.late,
+                one.gaps,
+                one.gap_us / 1e6,
+                one.skew_us / 1e6,
+            )
+            for one in heard
+        )
+        await self._pool.execute(
+            'insert into ingest.sensor_health as h (sensor, heard_at, ended_at, readings, "values", bad, late, gaps, longest_gap_s, skew_s)'
+            " select * from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],"
+            " $8::bigint[], $9::float8[], $10::float8[])"
+            " on conflict (sensor) do update set heard_at = greatest(h.heard_at, excluded.heard_at),"
+            " ended_at = greatest(h.ended_at, excluded.ended_at),"
+            ' readings = h.readings + excluded.readings, "values" = h."values" + excluded."values", bad = h.bad + excluded.bad,'
+            " late = h.late + excluded.late, gaps = h.gaps + excluded.gaps, longest_gap_s = greatest(h.longest_gap_s, excluded.longest_gap_s),"
+            " skew_s = excluded.skew_s",
+            *map(list, zip(*rows, strict=True)),
         )
 
     async def adapters(self) -> dict[str, datetime]:
@@ -153,10 +265,9 @@ class Store:
         rows = await self._pool.fetch("select adapter, acknowledged_until from ingest.adapters order by adapter")
         return {row["adapter"]: row["acknowledged_until"] for row in rows}
 
-    def _postings(self, sensor: Sensor, streets: set[str]) -> list[outbox.Posting]:
+    def _registered(self, sensor: Sensor) -> outbox.Posting:
         headers = to_headers(id=f"{sensor.id}:{sensor.version}", type=EventType.SENSOR, source=SOURCE, subject=sensor.id, time=self._clock.now())
-        registry = outbox.Posting(SENSORS, Outgoing(sensor.model_dump_json().encode(), key=sensor.id.encode(), headers=headers))
-        return [registry, *(self._control(sensor, street) for street in sorted(streets))]
+        return outbox.Posting(SENSORS, Outgoing(sensor.model_dump_json().encode(), key=sensor.id.encode(), headers=headers))
 
     def _control(self, sensor: Sensor, street: str) -> outbox.Posting:
         path = self._regions.path(sensor.street)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from schemas.access import Grant, Role
 from schemas.city import City
+from schemas.fleet import Fleet, FleetError, expand
 from schemas.regions import Region, RegionError, RegionTree
 from schemas.rule import Rule
 from schemas.sensor import Sensor
@@ -65,15 +66,14 @@ def grant_problem(grant: Grant, place: CityFolder) -> str | None:
 
 
 def sensors(folder: Path, place: CityFolder) -> tuple[list[Sensor], list[Misconfigured]]:
-    """Return the sensors of `sensors.yaml` that can be used, and what is wrong with the others: one bad sensor harms only itself.
+    """Return the sensors of `sensors.yaml` and `fleet.yaml` that can be used, and what is wrong with the others: one bad sensor harms only itself.
 
-    Raises `Misconfigured` when the file is no list at all.
+    Raises `Misconfigured` when a file is no list at all, or a fleet cannot be expanded.
     """
-    file = folder / "sensors.yaml"
     departments = {department.id for department in place.city.departments}
     good: dict[str, Sensor] = {}
     bad: list[Misconfigured] = []
-    for at, item in enumerate(_read(file, TypeAdapter(list[Any]).validate_python)):
+    for file, at, item in _records(folder, place):
         try:
             sensor = _valid(f"{file}: item {at}", partial(Sensor.model_validate, item))
             if sensor.id in good:
@@ -86,6 +86,22 @@ def sensors(folder: Path, place: CityFolder) -> tuple[list[Sensor], list[Misconf
         except Misconfigured as error:
             bad.append(error)
     return list(good.values()), bad
+
+
+def _records(folder: Path, place: CityFolder) -> Iterator[tuple[Path, int, Any]]:
+    """Yield the records of sensors: the file of each, and its number there, which for a fleet's counts all that the fleets stand for."""
+    file = folder / "sensors.yaml"
+    for at, item in enumerate(_read(file, TypeAdapter(list[Any]).validate_python)):
+        yield file, at, item
+    file = folder / "fleet.yaml"
+    if not file.is_file():
+        return
+    fleets = _read(file, TypeAdapter(list[Fleet]).validate_python)
+    try:
+        for at, item in enumerate(item for fleet in fleets for item in expand(fleet, place.regions)):
+            yield file, at, item
+    except FleetError as error:
+        raise Misconfigured(f"{file}: {error}") from error
 
 
 def rules(folder: Path) -> tuple[list[Rule], list[Misconfigured]]:

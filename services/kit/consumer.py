@@ -25,7 +25,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException, KafkaError
 
-from services.kit import logs
+from services.kit import brokers, logs
 from services.kit.errors import Fenced, KitError
 from services.kit.health import Check
 from services.kit.progress import Progress
@@ -190,7 +190,7 @@ async def consume(subscription: Subscription, worker: Worker) -> None:
 async def _session(subscription: Subscription, worker: Worker) -> None:
     """Be a member of the group until something goes wrong, which is raised."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=subscription.bootstrap,
+        **brokers.clients(subscription.bootstrap),
         group_id=subscription.group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -405,7 +405,7 @@ def _since(still: Mapping[TopicPartition, tuple[int, float]], tp: TopicPartition
 
 async def _ends(bootstrap: str, tps: Sequence[TopicPartition], within_s: float) -> Mapping[TopicPartition, int]:
     """Return where some partitions end, asked for by a client of its own; nothing when the broker does not say."""
-    client = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    client = AIOKafkaConsumer(**brokers.clients(bootstrap), request_timeout_ms=10_000)
     try:
         async with asyncio.timeout(max(within_s, 1.0)):
             await client.start()

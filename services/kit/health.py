@@ -14,7 +14,9 @@ class Check:
     name: str
     max_age: float
     vital: bool
-    """A vital check that fails means the process should be ended (`/livez`); any check that fails means that it is not ready."""
+    """A vital check that fails means the process should be ended (`/livez`); any check that fails means that it is not ready, but for those
+    that are only told: what fails of them stops nothing else that the process does."""
+    only_told: bool
     _clock: Clock
     _renewed: float | None = None
     _reason: str = "not started"
@@ -49,9 +51,9 @@ class Health:
         self._clock = clock
         self._checks: list[Check] = []
 
-    def check(self, name: str, *, max_age: float, vital: bool = False) -> Check:
+    def check(self, name: str, *, max_age: float, vital: bool = False, only_told: bool = False) -> Check:
         """Add a check; until its first `ok` the process is not ready. A vital one counts its silence from now."""
-        check = Check(name, max_age, vital, self._clock, _renewed=self._clock.monotonic())
+        check = Check(name, max_age, vital, only_told, self._clock, _renewed=self._clock.monotonic())
         self._checks.append(check)
         return check
 
@@ -65,4 +67,4 @@ class Health:
 
     def unready(self) -> list[str]:
         """Return the problems for which the process is not ready."""
-        return [check.problem for check in self._checks if check.problem]
+        return [check.problem for check in self._checks if check.problem and not check.only_told]

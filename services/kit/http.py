@@ -74,7 +74,7 @@ class _Readiness(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the verdict of this moment, and each check's."""
         problems = self._health.problems()
-        yield GaugeMetricFamily("tongguan_ready", "Whether the service takes work", value=not any(problems.values()))
+        yield GaugeMetricFamily("tongguan_ready", "Whether the service takes work", value=not self._health.unready())
         checks = GaugeMetricFamily("tongguan_check_ok", "Whether a check of readiness holds", labels=["check"])
         for name, problem in problems.items():
             checks.add_metric([name], not problem)

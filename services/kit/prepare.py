@@ -1,22 +1,26 @@
 """`python -m services.kit.prepare`: make the servers ready for the rooms, and end.
 
-It waits for PostgreSQL and for enough brokers, brings the database up to date, notes whose city it holds and makes the topics that are
-missing. A deployment runs it before the rooms of a new version start (`up` does the same by itself). Run again it changes nothing.
+It waits for PostgreSQL and for enough brokers, brings the database up to date, notes whose city it holds, makes the topics that are
+missing and lets each department at its own. A deployment runs it before the rooms of a new version start (`up` does the same by itself).
+Run again it changes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 
 import psycopg
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel, Field
 
-from services.kit import city, deployment, logs, migrations, room, topics
-from services.kit.errors import Unavailable
+from schemas.city import City
+from services.kit import brokers, city, deployment, logs, migrations, rights, room, topics
+from services.kit.errors import Misconfigured, Unavailable
 from services.kit.settings import CommonSettings
 
 _log = logs.get(__name__)
@@ -50,13 +54,29 @@ async def prepare(settings: Settings, stop: asyncio.Event) -> None:
 
 async def _prepare(settings: Settings) -> None:
     own = settings.prepare
-    code = city.load(settings.city).city.code
+    place = city.load(settings.city).city
+    departments = _departments(place, settings.secrets)
     await _answered(partial(_database, settings.database), "PostgreSQL", own.wait_s)
     await _answered(partial(_brokers, settings.kafka, own.replication), "Kafka", own.wait_s)
     await asyncio.to_thread(migrations.migrate, settings.database, lambda file: _log.info("migrated", file=file))
-    await asyncio.to_thread(deployment.take, settings.database, code)
-    await topics.apply(settings.kafka, settings.database, lambda made: _log.info("made", what=made), replication=own.replication)
+    await asyncio.to_thread(deployment.take, settings.database, place.code)
+    await topics.apply(
+        settings.kafka, settings.database, lambda made: _log.info("made", what=made), departments=departments, replication=own.replication
+    )
+    await asyncio.to_thread(rights.grant, settings.kafka, departments, lambda told: _log.warning("departments", told=told))
     _log.info("prepared", replication=own.replication)
+
+
+def _departments(place: City, secrets: Path | None) -> dict[str, str | None]:
+    """Return the city's departments, each with its password for Kafka where the file of secrets tells one; raises `Misconfigured`."""
+    ids = [each.id for each in place.departments]
+    if secrets is None:
+        return dict.fromkeys(ids)
+    try:
+        passwords = json.loads(secrets.read_text(encoding="utf-8")).get("department_kafka_passwords", {})
+        return {id_: passwords.get(id_) and str(passwords[id_]) for id_ in ids}
+    except (OSError, ValueError, AttributeError) as error:
+        raise Misconfigured(f"{secrets}: cannot read department_kafka_passwords: {error!r}") from error
 
 
 async def _answered(problem: Callable[[], Awaitable[str]], server: str, within_s: float) -> None:
@@ -80,8 +100,8 @@ async def _database(dsn: str) -> str:
     return ""
 
 
-async def _brokers(bootstrap: str, wanted: int) -> str:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5_000)
+async def _brokers(address: str, wanted: int) -> str:
+    admin = AIOKafkaAdminClient(**brokers.clients(address), request_timeout_ms=5_000)
     try:
         await admin.start()
         there = len((await admin.describe_cluster())["brokers"])

@@ -7,17 +7,21 @@ concurrent callers of one partition time out, so each partition has one coroutin
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
+import msgspec
 from aiokafka import AIOKafkaProducer
+from aiokafka import codec as packing
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerClosed, RecordTooLargeError
+from aiokafka.record._crecords import default_records as compiled
 from prometheus_client import CollectorRegistry, Counter
 
 from schemas.partitioner import partition_of
-from services.kit import logs
+from services.kit import brokers, logs
 from services.kit.errors import Overloaded, RecordTooLarge, Unavailable
 
 _log = logs.get(__name__)
@@ -32,10 +36,12 @@ STOP_S = 0.5
 """How long a connection that is given up may take to deliver what is under way."""
 RECORD_OVERHEAD = 64
 """What a record's framing may take besides key, value and headers."""
+LZ4_LEVEL = 1
+"""aiokafka packs at level 9 and has no setting for it: that takes 3.6 µs an observation where this takes 0.3, and saves a fifth of the bytes."""
+compiled.lz4_encode = partial(packing.lz4_encode, level=LZ4_LEVEL)
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A record to publish: by key (murmur2, as every Kafka client has it), or to a partition by number."""
 
     value: bytes
@@ -115,10 +121,10 @@ class Producer:
         if not records:
             return
         partitions = await self._partitions(topic)
-        split: dict[int, deque[_Sized]] = {}
+        split: defaultdict[int, deque[_Sized]] = defaultdict(deque)
         for record in records:
             at = record.partition if record.partition is not None else partition_of(record.key or b"", partitions)
-            split.setdefault(at, deque()).append((record, record.size))
+            split[at].append((record, record.size))
         lanes = [(self._lane(topic, at), part) for at, part in split.items()]
         for lane, part in lanes:
             lane.refuse_when_full(part)
@@ -148,7 +154,7 @@ class Producer:
 
     async def _connect(self) -> AIOKafkaProducer:
         kafka = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **brokers.clients(self._bootstrap),
             enable_idempotence=True,
             acks="all",
             compression_type="lz4",
@@ -166,7 +172,7 @@ class Producer:
         except BaseException as error:
             await asyncio.shield(_end(kafka))
             if isinstance(error, KafkaError | OSError | TimeoutError):
-                raise Unavailable(f"cannot connect to Kafka at {self._bootstrap}: {error!r}") from error
+                raise Unavailable(f"cannot connect to Kafka at {brokers.shown(self._bootstrap)}: {error!r}") from error
             raise
         return kafka
 
@@ -290,7 +296,12 @@ class _Lane:
             count, full = 0, False
             while chunk.records and not full:
                 record, size = chunk.records[0]
-                full = batch.append(key=record.key, value=record.value, timestamp=record.timestamp_ms, headers=list(record.headers)) is None
+                full = (
+                    batch.append(
+                        key=record.key, value=record.value, timestamp=record.timestamp_ms, headers=list(record.headers) if record.headers else []
+                    )
+                    is None
+                )
                 if not full:
                     chunk.records.popleft()
                     self._bytes -= size

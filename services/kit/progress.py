@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from services.kit import brokers
 from services.kit.clock import Clock
 
 PROBE_S = 2.0
@@ -80,7 +81,7 @@ class Progress(Collector):
     async def probe(self, bootstrap: str) -> None:
         """Ask for the ends of the assigned partitions until cancelled; while Kafka is away the last ends stand."""
         while True:
-            client = AIOKafkaConsumer(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+            client = AIOKafkaConsumer(**brokers.clients(bootstrap), request_timeout_ms=10_000)
             try:
                 async with asyncio.timeout(20):
                     await client.start()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from services.kit import logs
+from services.kit import brokers, logs
 from services.kit.health import Check
 from services.kit.topics import load
 
@@ -48,7 +48,11 @@ class Reader:
         wait = 0.2
         while True:
             consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=500, retry_backoff_ms=100
+                **brokers.clients(self._bootstrap),
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                fetch_max_wait_ms=500,
+                retry_backoff_ms=100,
             )
             try:
                 async with asyncio.timeout(20):

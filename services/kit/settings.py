@@ -11,10 +11,11 @@ import socket
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from schemas.base import Code
+from services.kit import brokers
 from services.kit.errors import Misconfigured
 
 SETTINGS_FILE = "TONGGUAN_SETTINGS"
@@ -39,7 +40,7 @@ class CommonSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TONGGUAN_", env_nested_delimiter="__", extra="ignore", frozen=True)
 
     kafka: str = "127.0.0.1:9092"
-    """Bootstrap servers, separated by commas."""
+    """As `services.kit.brokers` has it; it may hold a password."""
     database: str = "postgresql://tongguan@127.0.0.1:5432/tongguan"
     city: Path = Path("cities/620100")
     """The city's folder."""
@@ -51,6 +52,11 @@ class CommonSettings(BaseSettings):
     node: Code = Field(default_factory=_node)
     """Names this process among its like."""
     log_level: str = "info"
+
+    @field_validator("kafka")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        return brokers.checked(value)
 
     @classmethod
     def settings_customise_sources(

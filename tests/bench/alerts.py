@@ -35,6 +35,7 @@ from prometheus_client import CollectorRegistry
 from schemas.tiers import Tier
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.cli.folder import program_version
+from services.kit import brokers
 from services.kit import city as city_folder
 from services.kit.producer import Outgoing, Producer
 from services.kit.topics import WARNINGS, load
@@ -205,7 +206,7 @@ async def _throughput(plan: Plan, ground: Ground, dsn: str, city: Path, contacts
 async def _plain(plan: Plan, ground: Ground, dsn: str) -> float:
     """Return the seconds in which a plain loop reads the topic, decodes its warnings and keeps each as a row."""
     pool = await asyncpg.create_pool(dsn, min_size=1, max_size=1)
-    consumer = AIOKafkaConsumer(bootstrap_servers=ground.kafka, enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(**brokers.clients(ground.kafka), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
         await pool.execute(

@@ -33,6 +33,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from schemas import wire
 from services.cli.folder import cache, program_version
+from services.kit import brokers
 from services.kit.embedded import jars, postgres
 from services.kit.topics import OBSERVATIONS, WARNINGS, load
 from tests.bench.peers import java
@@ -304,7 +305,7 @@ class _Bench:
 
     async def _check_offsets(self, dsn: str) -> None:
         """Raise `BenchError` unless the whole topic is committed."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._ground.kafka)
+        consumer = AIOKafkaConsumer(**brokers.clients(self._ground.kafka))
         await consumer.start()
         try:
             ends = await consumer.end_offsets([TopicPartition(OBSERVATIONS, partition) for partition in range(PARTITIONS)])
@@ -360,7 +361,7 @@ class _Bench:
 
     async def _pace(self, world: World) -> int:
         """Publish at a steady rate, each reading of the moment at which it is sent; return the event time from which it counts."""
-        producer = AIOKafkaProducer(bootstrap_servers=self._ground.kafka, linger_ms=1, acks="all")
+        producer = AIOKafkaProducer(**brokers.clients(self._ground.kafka), linger_ms=1, acks="all")
         await producer.start()
         eps, total = self._plan.eps, round(self._plan.eps * (WARM_S + self._plan.seconds))
         order, sent, ticked, begun = world.order(), 0, 0, now()

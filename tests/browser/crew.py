@@ -201,14 +201,14 @@ class Crew(Stage):
 
     async def _field_answers(self, _: Request) -> Response:
         self.asked.append(("answers", None))
-        return _all(self.field_answers)
+        return all_of(self.field_answers)
 
     async def _see_photo(self, _: Request) -> Response:
         return Response(picture(320, 240), media_type="image/png")
 
     async def _notifications(self, _: Request) -> Response:
         self.asked.append(("notifications", None))
-        return _all(self.notifications)
+        return all_of(self.notifications)
 
     async def _region(self, request: Request) -> Response:
         code = request.path_params["code"]
@@ -225,7 +225,7 @@ class Crew(Stage):
         )
 
     async def _duty(self, _: Request) -> Response:
-        return _all(self.teams)
+        return all_of(self.teams)
 
     async def _contacts(self, request: Request) -> Response:
         person = request.path_params["person"]
@@ -237,7 +237,7 @@ class Crew(Stage):
         return reply(Answered(command=uuid4(), outcome=Decision.APPLIED))
 
     async def _silences(self, _: Request) -> Response:
-        return _all(self.silences)
+        return all_of(self.silences)
 
     async def _silence(self, request: Request) -> Response:
         given = Silencing.model_validate_json(await request.body())
@@ -271,7 +271,7 @@ class Crew(Stage):
         return reply(made.model_copy(update={"since": since, "until": until, "handovers": signed}))
 
     async def _handovers(self, _: Request) -> Response:
-        return _all(self.handovers)
+        return all_of(self.handovers)
 
     async def _hand_over(self, request: Request) -> Response:
         given = HandingOver.model_validate_json(await request.body())
@@ -289,7 +289,8 @@ class Crew(Stage):
         return reply(Answered(command=uuid4(), outcome=Decision.APPLIED))
 
 
-def _all(models: Sequence[BaseModel]) -> Response:
+def all_of(models: Sequence[BaseModel]) -> Response:
+    """Return models as a list."""
     return Response("[" + ",".join(one.model_dump_json() for one in models) + "]", media_type="application/json")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Locator, Page, expect
 
 WITHIN_MS = 5000
@@ -53,3 +54,19 @@ async def loaded(page: Page, region: str | None = None) -> None:
     screen = page.locator(".screen" if region is None else f'.screen[data-region="{region}"]')
     await expect(screen).to_be_visible()
     await expect(page.locator(".pulse")).to_have_attribute("data-state", "live")
+
+
+async def serious(page: Page) -> list[tuple[str, list[object]]]:
+    """Return what axe finds on a page that is serious."""
+    found = await Axe().run(page)
+    return [
+        (one["id"], [(node["target"], node["failureSummary"]) for node in one["nodes"]][:3])
+        for one in found.response["violations"]
+        if one["impact"] in {"serious", "critical"}
+    ]
+
+
+async def overflow(page: Page) -> int:
+    """Return by how many pixels a page, or the dialog on it, is wider than what shows it."""
+    script = "Math.max(...[document.documentElement, ...document.querySelectorAll('dialog')].map((one) => one.scrollWidth - one.clientWidth))"
+    return int(await page.evaluate(script))

@@ -41,6 +41,8 @@ CSRF = "csrf-of-the-stage"
 WATCHERS = frozenset({Role.CITY, Role.DISTRICT, Role.STREET, Role.FIELD, Role.DEPARTMENT, Role.RULE_AUTHOR})
 ACKNOWLEDGERS = frozenset({Role.CITY, Role.DISTRICT, Role.STREET, Role.FIELD})
 DESKS = frozenset({Role.CITY, Role.DISTRICT, Role.STREET})
+KEEPERS = frozenset({Role.DEPARTMENT, Role.ADMIN})
+"""Of departments' events and of the registry."""
 
 
 class Server(uvicorn.Server):
@@ -61,8 +63,8 @@ class Person:
     password: str = "correct horse"
 
 
-def _person(zh: str, en: str, *grants: tuple[Role, str]) -> Person:
-    return Person(Name(zh=zh, en=en), tuple(Grant(role=role, region=region) for role, region in grants))
+def _person(zh: str, en: str, *grants: tuple[Role, str], departments: frozenset[str] | None = None) -> Person:
+    return Person(Name(zh=zh, en=en), tuple(Grant(role=role, region=region, departments=departments) for role, region in grants))
 
 
 PEOPLE = {
@@ -74,6 +76,7 @@ PEOPLE = {
     "shen": _person("申审计", "Shen", (Role.AUDITOR, CITY)),
     "guan": _person("管理员", "Guan", (Role.ADMIN, CITY)),
     "du": _person("杜作者", "Du", (Role.RULE_AUTHOR, DISTRICT)),
+    "shui": _person("水务员", "Shui", (Role.DEPARTMENT, CITY), departments=frozenset({"water"})),
     "wu": _person("无权者", "Wu"),
     "oidc:ning": _person("宁外部", "Ning", (Role.CITY, CITY)),
 }
@@ -453,6 +456,8 @@ def session_of(who: str, tree: RegionTree, expires_at: datetime) -> Session:
             rules=Role.RULE_AUTHOR in roles,
             audit=Role.AUDITOR in roles,
             users=Role.ADMIN in roles,
+            events=bool(roles & KEEPERS),
+            registry=bool(roles & KEEPERS),
         ),
         csrf=CSRF,
         expires_at=expires_at,

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from services.kit import brokers
 from tests.load import CITY, Published, Publisher, Watcher, write_city
 from tests.running import Running
 
@@ -131,7 +132,7 @@ async def _sees(watcher: Watcher, sensors: set[str]) -> bool:
 
 async def _on_topic(running: Running, topic: str) -> set[tuple[str, int]]:
     """Return (id, rev) of all records of the topic."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=running.run["kafka"], auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**brokers.clients(running.run["kafka"]), auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:
         await consumer.topics()

@@ -24,6 +24,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from services.cli.folder import cache
 from services.cli.layout import MODULES
 from services.cli.ports import PortPlan
+from services.kit import brokers
 from services.kit.embedded import jars, kafka, postgres
 from services.kit.embedded.command import Command, _tether, run_logged
 from tests.lanes import free_plan
@@ -156,9 +157,9 @@ class Servers:
     def __init__(self, data: Path) -> None:
         ports = free_plan()
         self._data = data
-        self._kafka = kafka.KafkaPlan(data / "kafka", ports.kafka, ports.controller, cache())
+        self._kafka = kafka.KafkaPlan(data / "kafka", ports.kafka, ports.controller, cache(), secrets.token_urlsafe(24))
         self._postgres = postgres.PostgresPlan(data / "postgres", ports.database)
-        self.kafka = self._kafka.bootstrap
+        self.kafka = self._kafka.address
         self.broker = Server("kafka", data, lambda: kafka.prepare(self._kafka, self._run), lambda: kafka.ready(self._kafka))
         self.postgres = Server("postgres", data, lambda: postgres.prepare(self._postgres, self._run), lambda: postgres.ready(self._postgres))
 
@@ -197,7 +198,7 @@ class Servers:
 
 async def make_topic(bootstrap: str, name: str, partitions: int = 1, **settings: str) -> None:
     """Make a topic and wait until it can be written to."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**brokers.clients(bootstrap))
     await admin.start()
     try:
         await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=settings)])
@@ -213,7 +214,7 @@ async def make_topic(bootstrap: str, name: str, partitions: int = 1, **settings:
 
 async def delete_topics(bootstrap: str, *names: str) -> None:
     """Delete topics and wait until they are gone."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**brokers.clients(bootstrap))
     await admin.start()
     try:
         await admin.delete_topics(list(names))
@@ -269,7 +270,7 @@ class Tape:
 
 @contextlib.asynccontextmanager
 async def _reading(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False, fetch_max_wait_ms=50)
+    consumer = AIOKafkaConsumer(**brokers.clients(bootstrap), auto_offset_reset="earliest", enable_auto_commit=False, fetch_max_wait_ms=50)
     await consumer.start()
     try:
         yield consumer

@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from schemas import wire
 from schemas.partitioner import partition_of
 from schemas.warning import Warning  # noqa: A004 - the field's own word
-from services.kit import migrations, topics
+from services.kit import brokers, migrations, topics
 from services.kit.producer import Outgoing, Producer
 from services.kit.topics import OBSERVATIONS, WARNINGS
 from tests.integration.parts import Servers, delete_topics, eventually
@@ -49,7 +49,7 @@ def _quiet(_: str) -> None:
 
 
 async def _delete_all(bootstrap: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**brokers.clients(bootstrap))
     await admin.start()
     try:
         present = set(await admin.list_topics()) & topics.load().keys()
@@ -61,7 +61,7 @@ async def _delete_all(bootstrap: str) -> None:
 
 async def _settled(bootstrap: str) -> None:
     """Wait until all topics can be written to: a client that asks too early knows of none for a minute."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**brokers.clients(bootstrap))
     await admin.start()
     try:
 

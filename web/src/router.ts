@@ -24,6 +24,9 @@ export const router = createRouter({
     { path: "/l/:token", name: "link", component: () => import("./pages/Link.vue"), props: true },
     { path: "/audit", name: "audit", component: () => import("./pages/Audit.vue"), meta: { may: "audit" } },
     { path: "/users", name: "users", component: () => import("./pages/Users.vue"), meta: { may: "users" } },
+    { path: "/departments", name: "departments", component: () => import("./pages/Events.vue"), meta: { may: "events" } },
+    { path: "/departments/:department", name: "events", component: () => import("./pages/Events.vue"), props: true, meta: { may: "events" } },
+    { path: "/registry", name: "registry", component: () => import("./pages/Registry.vue"), meta: { may: ["watch", "registry"] } },
     { path: "/nothing", name: "nothing", component: Nothing },
     { path: "/:rest(.*)*", name: "lost", component: Nothing },
   ],
@@ -36,8 +39,8 @@ router.beforeEach(async (to) => {
   const of = session.value;
   if (of === null) return to.meta["public"] ? true : { name: "sign-in", query: to.fullPath === "/" ? {} : { to: to.fullPath } };
   if (to.name === "sign-in") return destination(of, to.query["to"]);
-  const may = to.meta["may"] as keyof May | undefined;
-  return may === undefined || of.may[may] ? true : { name: "nothing" };
+  const may = [to.meta["may"] ?? []].flat() as (keyof May)[]; // any of them will do
+  return may.length === 0 || may.some((one) => of.may[one]) ? true : { name: "nothing" };
 });
 
 // No reload of itself: while the gateway is lost, that would take away what is still shown.

@@ -28,6 +28,10 @@ class Capability(StrEnum):
     RULES = "rules"
     AUDIT = "audit"
     USERS = "users"
+    EVENTS = "events"
+    """See what became of a department's events, mend what was refused and send it again; its keys."""
+    REGISTRY = "registry"
+    """Change the registry of a department's sensors."""
 
 
 class Verdict(StrEnum):
@@ -55,10 +59,10 @@ CAPABILITIES: Mapping[Role, frozenset[Capability]] = {
     Role.DISTRICT: _DESK,
     Role.STREET: _DESK,
     Role.FIELD: _DUTY,
-    Role.DEPARTMENT: frozenset({Capability.WATCH}),
+    Role.DEPARTMENT: frozenset({Capability.WATCH, Capability.EVENTS, Capability.REGISTRY}),
     Role.RULE_AUTHOR: frozenset({Capability.WATCH, Capability.RULES}),
     Role.AUDITOR: frozenset({Capability.AUDIT}),
-    Role.ADMIN: frozenset({Capability.USERS}),
+    Role.ADMIN: frozenset({Capability.USERS, Capability.EVENTS, Capability.REGISTRY}),
 }
 _DESKS = {Level.CITY: Role.CITY, Level.DISTRICT: Role.DISTRICT, Level.STREET: Role.STREET}
 

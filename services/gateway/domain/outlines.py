@@ -8,25 +8,21 @@ A region's shape is, by the first of these that can be:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from pydantic import ValidationError
 
 from schemas.base import Name
+from schemas.boundaries import Point, Polygon, read
 from schemas.regions import Region, RegionTree
 from schemas.rest import RegionMap
-from services.gateway.domain.polygons import Area, Point, Polygon, beside, centre, heart, hexagon, inside
+from services.gateway.domain.polygons import beside, centre, heart, hexagon, inside
 
 _NOWHERE = hexagon((0.0, 0.0), 0.2, 1.0)
 """A city of which no boundary is known at all, where the meridian meets the equator: no place of any city's."""
-_CORNERS = 4
-"""A ring has at least three corners, and the first again."""
 _DIGITS = 6
 """Decimal places of a degree: 0.1 m."""
-_LONGEST, _HIGHEST = 180.0, 90.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class Outlines:
     def __init__(self, regions: RegionTree, collection: dict[str, Any] | None) -> None:
         self._regions = regions
         self._source = None if collection is None else _source(collection)
-        self._given = {} if collection is None else dict(_boundaries(collection, regions))
+        self._given = {} if collection is None else dict(read(collection, regions))
         self._known = {region.code: self._gather(region.code) for region in regions}
         self._shapes: dict[str, _Shape] = {}
         self._maps: dict[str, RegionMap] = {}
@@ -123,58 +119,3 @@ def _source(collection: dict[str, Any]) -> Name:
         return Name.model_validate(collection.get("source"))
     except ValidationError as error:
         raise ValueError("source: not two texts: say where the boundaries come from as {zh, en}, for the map shows it") from error
-
-
-def _boundaries(collection: dict[str, Any], regions: RegionTree) -> Iterator[tuple[str, list[Polygon]]]:
-    features = collection.get("features")
-    if collection.get("type") != "FeatureCollection" or not isinstance(features, list):
-        raise ValueError("no FeatureCollection: give GeoJSON with `type`: FeatureCollection and a list of `features`")
-    seen: dict[str, int] = {}
-    for at, feature in enumerate(features):
-        code = _code(feature, f"features[{at}]")
-        if code not in regions:
-            continue
-        if code in seen:
-            raise ValueError(f"features[{at}]: region {code} stands in features[{seen[code]}] already: join its parts in one MultiPolygon")
-        seen[code] = at
-        yield code, _polygons(feature.get("geometry"), f"features[{at}] ({code}).geometry")
-
-
-def _code(feature: Any, where: str) -> str:
-    match feature:
-        case {"properties": {"code": str() as code}}:
-            return code
-    raise ValueError(f"{where}.properties.code: no text: give the region's code, as it stands in regions.yaml, in quotes")
-
-
-def _polygons(geometry: Any, where: str) -> list[Polygon]:
-    kind = geometry.get("type") if isinstance(geometry, dict) else None
-    if kind not in {"Polygon", "MultiPolygon"}:
-        raise ValueError(f"{where}.type: neither Polygon nor MultiPolygon: a boundary encloses an area")
-    where = f"{where}.coordinates"
-    coordinates = geometry.get("coordinates")
-    parts = [(coordinates, where)] if kind == "Polygon" else _listed(coordinates, where)
-    polygons: list[Polygon] = [[_ring(ring, place) for ring, place in _listed(part, at)] for part, at in parts]
-    if not Area(polygons).size > 0:
-        raise ValueError(f"{where}: encloses nothing: check that its points are not all on one line")
-    return polygons
-
-
-def _listed(value: Any, where: str) -> Sequence[tuple[Any, str]]:
-    if not isinstance(value, list) or not value:
-        raise ValueError(f"{where}: no list with something in it: check how deep the brackets are nested")
-    return [(item, f"{where}[{at}]") for at, item in enumerate(value)]
-
-
-def _ring(value: Any, where: str) -> list[Point]:
-    points = [_point(item, place) for item, place in _listed(value, where)]
-    if len(points) < _CORNERS or points[0] != points[-1]:
-        raise ValueError(f"{where}: no ring: give at least three corners, and the first again at the end")
-    return [a for a, b in pairwise(points) if a != b] + [points[-1]]
-
-
-def _point(value: Any, where: str) -> Point:
-    match value:
-        case [int() | float() as longitude, int() | float() as latitude, *_] if abs(longitude) <= _LONGEST and abs(latitude) <= _HIGHEST:
-            return float(longitude), float(latitude)
-    raise ValueError(f"{where}: no [longitude, latitude] in degrees: longitude comes first")

@@ -1,30 +1,18 @@
-"""Plane geometry for maps: areas bounded by rings, points well inside them, and hexagons laid into them.
+"""Plane geometry for maps: points well inside areas, and hexagons laid into them.
 
 Degrees are taken for a plane on which a degree of longitude is `stretch` times a degree of latitude, so that hexagons look regular on a map.
-What is inside is decided by counting crossings (even-odd), which takes holes and several parts alike.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, pairwise
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
-Point = tuple[float, float]
-"""(longitude, latitude)"""
-Ring = Sequence[Point]
-"""Closed: the last point is the first."""
-Polygon = Sequence[Ring]
-"""The outer ring, then the holes."""
-Box = tuple[float, float, float, float]
-"""(west, south, east, north)"""
-
-_Edge = tuple[float, float, float, float]
+from schemas.boundaries import Area, Point, Polygon, box, room, stretch
 
 GAP = 0.92
 """Hexagons are drawn so much smaller than their cells, that a gap shows between them: they are symbols, they have no borders."""
-_SCANS = 15
-"""Lines tried for a label's place; more move it by less than a letter."""
 _INSET = 0.5
 """A cell lies mostly inside when its centre does, and the four points so many radii from it: more would make cells of narrow areas tiny."""
 _FEW = 12
@@ -36,64 +24,6 @@ _SHRINKS = 90
 
 _THREAD = 100
 """So many times as long as a square of the same size is high: a thread, whose grid would take long to go through and show nothing."""
-
-
-class Area:
-    """What polygons enclose, and points on their plane: x is longitude times `stretch`."""
-
-    def __init__(self, polygons: Iterable[Polygon], stretch: float = 1.0) -> None:
-        rings = [[(x * stretch, y) for x, y in ring] for polygon in polygons for ring in polygon]
-        self._edges: list[_Edge] = [(*a, *b) for ring in rings for a, b in pairwise(ring)]
-        self._turned: list[_Edge] = [(y1, x1, y2, x2) for x1, y1, x2, y2 in self._edges]
-        self.box = box(chain.from_iterable(rings))
-
-    @property
-    def size(self) -> float:
-        """How large it is, by sweeping; a ring's direction does not matter."""
-        _, south, _, north = self.box
-        step = (north - south) / 64
-        return step * sum(right - left for line in range(64) for left, right in self.spans(south + (line + 0.5) * step))
-
-    def spans(self, y: float) -> list[Point]:
-        """Return where the line at `y` is inside, from west to east."""
-        return _spans(self._edges, y)
-
-    def clearance(self, x: float, y: float) -> float:
-        """Return how far it is to the edge from a point, along the four main directions; 0 outside."""
-        return min(_room(_spans(self._edges, y), x), _room(_spans(self._turned, x), y))
-
-    def holds(self, x: float, y: float) -> bool:
-        """Say whether a point is inside."""
-        return self.clearance(x, y) > 0
-
-    def heart(self) -> Point:
-        """Return a point well inside: the one with the most clearance among the middles of the widest spans."""
-        _, south, _, north = self.box
-        lines = (south + (north - south) * (line + 0.5) / _SCANS for line in range(_SCANS))
-        widest = [(max(spans, key=lambda span: span[1] - span[0]), y) for y in lines if (spans := self.spans(y))]
-        middles = [((left + right) / 2, y) for (left, right), y in widest]
-        return max(middles, key=lambda point: self.clearance(*point))
-
-
-def _spans(edges: Iterable[_Edge], y: float) -> list[Point]:
-    cut = sorted(x1 + (y - y1) * (x2 - x1) / (y2 - y1) for x1, y1, x2, y2 in edges if (y1 <= y) != (y2 <= y))
-    return list(zip(cut[::2], cut[1::2], strict=True))
-
-
-def _room(spans: Iterable[Point], at: float) -> float:
-    return max((min(at - low, high - at) for low, high in spans if low < at < high), default=0.0)
-
-
-def box(points: Iterable[Point]) -> Box:
-    """Return what bounds the points."""
-    xs, ys = zip(*points, strict=True)
-    return min(xs), min(ys), max(xs), max(ys)
-
-
-def stretch(polygons: Iterable[Polygon]) -> float:
-    """Return how long a degree of longitude is in the middle of the polygons, in degrees of latitude."""
-    _, south, _, north = box(chain.from_iterable(polygon[0] for polygon in polygons))
-    return max(math.cos(math.radians((south + north) / 2)), 0.01)
 
 
 def centre(polygons: Sequence[Polygon]) -> Point:
@@ -163,7 +93,7 @@ def _grid(area: Area, anchor: Point, radius: float) -> Iterator[Point]:
         above, below = area.spans(y + inset), area.spans(y - inset)
         for left, right in area.spans(y):
             columns = range(math.ceil((left + inset - start) / width), math.floor((right - inset - start) / width) + 1)
-            yield from ((x, y) for x in (start + column * width for column in columns) if _room(above, x) and _room(below, x))
+            yield from ((x, y) for x in (start + column * width for column in columns) if room(above, x) and room(below, x))
 
 
 def beside(polygons: Sequence[Polygon], count: int) -> list[Polygon]:

@@ -23,7 +23,7 @@ from schemas.health import Heartbeat
 from schemas.live import PROTOCOL, LiveRegion, LiveSensor
 from schemas.observation import Quality
 from schemas.regions import Region, RegionTree
-from schemas.sensor import Sensor
+from schemas.sensor import Life, Sensor
 from schemas.tiers import Tier
 from schemas.warning import Change, Warning, WarningState  # noqa: A004 - the field's own word
 from services.gateway.domain.access import Reach
@@ -183,13 +183,14 @@ class View:
     # -- records in
 
     def take_sensor(self, sensor: Sensor) -> None:
-        """Take a sensor's newest version; one that says nothing new (ingest sends all of them daily) is told to nobody."""
+        """Take a sensor's newest version; what says nothing new (all are sent daily) is told to nobody, and a retired one is not shown."""
         body = _sensor(sensor)
         known = self._sensors.get(sensor.id)
         self._sensors[sensor.id] = (sensor, body)
-        if known is not None and known[1] == body:
+        gone = sensor.life is Life.RETIRED
+        if known is not None and known[1] == body and (known[0].life is Life.RETIRED) is gone:
             return
-        concerned = self._watched(sensor.street, sensor.department)
+        concerned = () if gone else self._watched(sensor.street, sensor.department)
         for pending in concerned:
             pending.sensors.append(body)
         if known is not None:
@@ -269,7 +270,7 @@ class View:
             "children": [live_region(child).model_dump() for child in self.regions.children(node.code)],
             "below": [live_region(one).model_dump() for one in below],
         }
-        sensors = [body for sensor, body in self._sensors.values() if sees(sensor.street, sensor.department)]
+        sensors = [body for sensor, body in self._sensors.values() if self._shown(sensor.id) and sees(sensor.street, sensor.department)]
         actions = [known.body for known in self._acted.values() if sees(known.street, known.department)]
         return _frame(head, sensors=sensors, warnings=self.open_warnings(reach), values=self.values(reach), actions=actions)
 
@@ -354,11 +355,15 @@ class View:
         known = self._sensors.get(sensor)
         return None if known is None else known[0].department
 
+    def _shown(self, sensor: str) -> bool:
+        known = self._sensors.get(sensor)
+        return known is None or known[0].life is not Life.RETIRED
+
     def _visible(self, reach: Reach, keys: Iterable[_Key]) -> list[bytes]:
         """Return the newest values of series as far as they are within a reach now: a sensor may have moved since it was collected."""
         sees = self._seer(reach)
         found = ((key, self._values[key]) for key in keys)
-        return [self._encode(key, newest) for key, newest in found if sees(newest.street, self._department(key[0]))]
+        return [self._encode(key, newest) for key, newest in found if self._shown(key[0]) and sees(newest.street, self._department(key[0]))]
 
     @staticmethod
     def _encode(key: _Key, newest: _Newest) -> bytes:

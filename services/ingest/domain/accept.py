@@ -1,7 +1,7 @@
 """Whether an event is taken, and as what; a refusal says what is wrong, where, and how to mend it.
 
-The hot path decodes with msgspec. What that refuses is validated again by the pydantic contract, whose errors name every place; both
-accept the same (`tests/unit/ingest/test_accept.py`).
+An instant in good order is taken by one pass of msgspec over its bytes. Whatever that does not take is judged step by step, and what msgspec refuses
+there by the pydantic contract, whose errors name every place. All of them accept the same (`tests/unit/ingest/test_accept.py`).
 """
 
 from __future__ import annotations
@@ -15,16 +15,23 @@ import msgspec
 from pydantic import BaseModel, ValidationError
 
 from schemas import wire
+from schemas.base import Origin
 from schemas.envelope import EventType
 from schemas.observation import Measurement, Quality, Statistic
 from schemas.rejected import Problem
 from schemas.report import Report, Reported
+from services.ingest.domain import kinds
 from services.ingest.domain.cloudevents import Event, event_of, explain
-from services.ingest.domain.registry import Registry
+from services.ingest.domain.registry import Known, Registry
 
 _GOOD = Quality.GOOD.value
+_AN_INSTANT = Statistic.INSTANT
+_INSTANT = _AN_INSTANT.value
+_TYPES = (EventType.OBSERVATION.value, EventType.REPORT.value)
+_OTHER_KEY = "publish with a key whose scope has it"
 ID_CHARS = 256
 """As `schemas.base.Text`."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SEVENTH = len("2026-11-22T08:00:00.123456")
 """Where a fraction's seventh digit stands."""
 
@@ -42,7 +49,30 @@ class FastMeasurement(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     region: str | None = None
 
 
+class FastEvent(msgspec.Struct, gc=False):
+    """An observation as one: `Event` with its data decoded."""
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    type: Literal["cn.tongguan.observation.v1"]
+    data: FastMeasurement
+    time: str | None = None
+    subject: str | None = None
+    datacontenttype: str | None = None
+    traceparent: str | None = None
+
+
+class _Named(msgspec.Struct, gc=False):
+    """Whom data are of."""
+
+    sensor: str
+
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_decode_event = msgspec.json.Decoder(FastEvent).decode
 _decode_measurement = msgspec.json.Decoder(FastMeasurement).decode
+_decode_named = msgspec.json.Decoder(_Named).decode
 _decode_time = msgspec.json.Decoder(datetime).decode
 _past_microseconds = re.compile(r"(?<=\.[0-9]{6})[0-9]+").sub
 _control = re.compile(r"[\x00-\x1f\x7f]").search
@@ -60,9 +90,18 @@ class TimeLimits:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sends: the department of the key."""
+    """Who sends, and what of it is taken: None means all of the department's."""
 
     department: str
+    types: frozenset[str] | None = None
+    """Of events."""
+    domains: frozenset[str] | None = None
+    sensors: frozenset[str] | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the department's is taken."""
+        return self.types is None and self.domains is None and self.sensors is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +111,11 @@ class Refused:
     problem: Problem
     id: str | None
     item: bytes
+    sensor: str | None = None
+    """Whom it names: a sensor's id, or a device as `<protocol>:<name>`, known or not."""
+    address: str | None = None
+    """Where it came from, when that is not the address of the whole delivery."""
+    content_type: str | None = None
 
 
 Accepted = wire.Observation | Report
@@ -79,27 +123,111 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class _Refusal(Exception):
-    def __init__(self, code: str, where: str, message: str, hint: str) -> None:
+    def __init__(self, code: str, where: str, message: str, hint: str, sensor: str | None = None) -> None:
         super().__init__(message)
         self.problem = Problem(code=code, where=where, message=message, hint=hint)
+        self.sensor = sensor
+
+
+class Judge:
+    """Judges one sender's events of one moment; `now` is our clock's time of receipt."""
+
+    def __init__(self, sender: Sender, registry: Registry, now: datetime, limits: TimeLimits) -> None:
+        self._sender = sender
+        self._registry = registry
+        self._now = now
+        self._limits = limits
+        self._whole = sender.whole
+        self._received = wire.to_micros(now)
+        self._earliest = wire.to_micros(now - limits.past)
+        self._latest = wire.to_micros(now + limits.future)
+
+    def accept(self, item: bytes) -> Accepted | Refused:
+        """Judge one structured event."""
+        return self._at_once(item) or self._step_by_step(item)
+
+    def _at_once(self, item: bytes) -> wire.Observation | None:
+        """Return an instant in good order; None for all else, whatever it is."""
+        try:
+            event = _decode_event(item)
+        except _UNREADABLE:
+            return None
+        data, source = event.data, event.source
+        text = event.time if data.end is None else data.end
+        known = self._registry.get(data.sensor)
+        if known is None or text is None or data.start is not None or data.statistic is not _AN_INSTANT:
+            return None
+        # A metric of the registry is a good name, and no sensor has more than an observation may; what is printable has no control character.
+        if not (
+            known.department == self._sender.department
+            and not known.retired
+            and data.region in (None, known.street)
+            and data.values
+            and known.metrics.issuperset(data.values)
+            and 0 < len(event.id) <= ID_CHARS
+            and 0 < len(source) <= ID_CHARS
+            and event.id.isprintable()
+            and source.isprintable()
+            and (self._whole or self._is_within(known))
+        ):
+            return None
+        if data.quality and not data.quality.keys() <= data.values.keys():
+            return None
+        end = _plain_time(text)
+        if end is None or not self._earliest <= end <= self._latest:
+            return None
+        return wire.Observation(
+            event.id,
+            source,
+            known.department,
+            data.sensor,
+            known.street,
+            known.domain,
+            end,
+            end,
+            _INSTANT,
+            data.values,
+            {metric: flag.value for metric, flag in data.quality.items() if flag.value != _GOOD} if data.quality else {},
+            data.origin,
+            self._received,
+            event.traceparent if event.traceparent and _traceparent(event.traceparent) else None,
+        )
+
+    def _is_within(self, known: Known) -> bool:
+        sender = self._sender
+        return (
+            (sender.types is None or EventType.OBSERVATION in sender.types)
+            and (sender.domains is None or known.domain in sender.domains)
+            and (sender.sensors is None or known.sensor.id in sender.sensors)
+        )
+
+    def _step_by_step(self, item: bytes) -> Accepted | Refused:
+        try:
+            event = event_of(item)
+        except _UNREADABLE as error:
+            return Refused(explain(error), None, item)
+        try:
+            _check_envelope(event)
+            _check_type(event, self._sender)
+            if event.type == EventType.OBSERVATION:
+                return _observation(event, self._sender, self._registry, self._now, self._limits)
+            return _report(event, self._sender, self._registry, self._now, self._limits)
+        except _Refusal as refusal:
+            return Refused(refusal.problem, event.id[:ID_CHARS], item, refusal.sensor or _named(event))
+
+
+def _named(event: Event) -> str | None:
+    """Return the sensor that an event names, whatever else is wrong with it."""
+    try:
+        sensor = _decode_named(event.data).sensor
+    except _UNREADABLE:
+        return None
+    return sensor if _code(sensor) else None
 
 
 def accept(item: bytes, sender: Sender, registry: Registry, now: datetime, limits: TimeLimits) -> Accepted | Refused:
-    """Judge one structured event; `now` is our clock's time of receipt."""
-    try:
-        event = event_of(item)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Refused(explain(error), None, item)
-    try:
-        _check_envelope(event)
-        if event.type == EventType.OBSERVATION:
-            return _observation(event, sender, registry, now, limits)
-        if event.type == EventType.REPORT:
-            return _report(event, sender, registry, now, limits)
-        known = f"{EventType.OBSERVATION}, {EventType.REPORT}"
-        raise _Refusal("unknown_type", "type", f"events of type {event.type!r} are not taken", f"send one of {known}")
-    except _Refusal as refusal:
-        return Refused(refusal.problem, event.id[:ID_CHARS], item)
+    """Judge one structured event; see `Judge`."""
+    return Judge(sender, registry, now, limits).accept(item)
 
 
 def _check_envelope(event: Event) -> None:
@@ -112,15 +240,32 @@ def _check_envelope(event: Event) -> None:
         raise _Refusal("bad_envelope", "data", "the event has no data", "put the event's own fields under data")
 
 
+def _check_type(event: Event, sender: Sender) -> None:
+    if event.type not in _TYPES:
+        raise _Refusal("unknown_type", "type", f"events of type {event.type!r} are not taken", f"send one of {', '.join(_TYPES)}")
+    if sender.types is not None and event.type not in sender.types:
+        raise _Refusal("out_of_scope", "type", f"the key is not for events of type {event.type!r}", _OTHER_KEY)
+
+
 def _observation(event: Event, sender: Sender, registry: Registry, now: datetime, limits: TimeLimits) -> wire.Observation:
     data = _measurement(event)
     known = registry.get(data.sensor)
     if known is None:
         raise _Refusal(
-            "unknown_sensor", "data.sensor", f"there is no sensor {data.sensor!r} in the registry", "register the sensor, or correct its id"
+            "unknown_sensor",
+            "data.sensor",
+            f"there is no sensor {data.sensor!r} in the registry",
+            "register the sensor, or correct its id",
+            data.sensor,
         )
     if known.department != sender.department:
         raise _Refusal("not_yours", "data.sensor", f"sensor {data.sensor!r} belongs to another department", "publish with that department's key")
+    if sender.domains is not None and known.domain not in sender.domains:
+        raise _Refusal("out_of_scope", "data.sensor", f"the key is not for sensors of the domain {known.domain}", _OTHER_KEY, data.sensor)
+    if sender.sensors is not None and data.sensor not in sender.sensors:
+        raise _Refusal("out_of_scope", "data.sensor", f"the key is not for sensor {data.sensor!r}", _OTHER_KEY, data.sensor)
+    if known.retired:
+        raise _Refusal("retired", "data.sensor", f"sensor {data.sensor!r} is retired", "bring it back into use, or correct the id", data.sensor)
     if data.region is not None and data.region != known.street:
         _refuse_region(data.region, data.sensor, registry)
     if not data.values.keys() <= known.metrics:
@@ -153,10 +298,52 @@ def _observation(event: Event, sender: Sender, registry: Registry, now: datetime
     )
 
 
+def reading(
+    known: Known,
+    *,
+    event_id: str,
+    source: str,
+    values: dict[str, float],
+    quality: dict[str, str],
+    start: datetime,
+    end: datetime,
+    statistic: Statistic,
+    origin: Origin,
+    now: datetime,
+    limits: TimeLimits,
+) -> wire.Observation | Problem:
+    """Return a device's reading of a sensor, its values in the metrics' units, as an observation, or why it is none.
+
+    `quality` has the flags of values that are not good. Times are aware.
+    """
+    try:
+        if known.retired:
+            raise _Refusal("retired", "", f"sensor {known.sensor.id!r} is retired", "bring it back into use, or switch the device off")
+        _check_period(statistic, start, end)
+        _check_time(end, "end", now, limits)
+    except _Refusal as refusal:
+        return refusal.problem
+    return wire.Observation(
+        id=event_id,
+        source=source,
+        department=known.department,
+        sensor=known.sensor.id,
+        street=known.street,
+        domain=known.domain,
+        start=wire.to_micros(start),
+        end=wire.to_micros(end),
+        statistic=statistic.value,
+        values=values,
+        quality=quality,
+        origin=origin.value,
+        received=wire.to_micros(now),
+    )
+
+
 def _measurement(event: Event) -> FastMeasurement:
     try:
         data = _decode_measurement(event.data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         return _fast(_by_contract(Measurement, event))
     # All values are finite: JSON has no NaN, and msgspec refuses a number that no float can hold.
     if (
@@ -219,6 +406,20 @@ def _refuse_region(region: str, sensor: str, registry: Registry) -> None:
     )
 
 
+def _plain_time(text: str) -> int | None:
+    """Return the microseconds of a time as it is usually written; None for what `_time` has to look at."""
+    if text[_SEVENTH : _SEVENTH + 1].isdigit() or not text.isascii() or "\\" in text or '"' in text:
+        return None
+    try:
+        time = _decode_time(f'"{text}"')
+    except msgspec.DecodeError:
+        return None
+    if time.tzinfo is None:
+        return None
+    since = time - _EPOCH
+    return (since.days * _DAY + since.seconds) * 1_000_000 + since.microseconds
+
+
 def _time(text: str | None, where: str) -> datetime | None:
     if text is None:
         return None
@@ -277,6 +478,8 @@ def _report(event: Event, sender: Sender, registry: Registry, now: datetime, lim
     data = _by_contract(Reported, event)
     if data.region not in registry.regions:
         raise _Refusal("unknown_region", "data.region", f"there is no region {data.region!r}", "use a code of the city's regions")
+    if (wrong := kinds.problem(data, registry.kinds)) is not None:
+        raise _Refusal(wrong.code, wrong.where, wrong.message, wrong.hint)
     occurred = data.occurred or _time(event.time, "time") or now
     _check_time(occurred, "time" if data.occurred is None else "data.occurred", now, limits)
     return Report(

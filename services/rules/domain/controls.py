@@ -11,6 +11,7 @@ from schemas import wire
 from schemas.control import RuleActivation
 from schemas.measure import Background, Regional
 from schemas.partitioner import partition_of
+from schemas.sensor import Life
 from schemas.warning import Change
 from services.rules.domain import tracker as folding
 from services.rules.domain.core import page_of
@@ -26,6 +27,8 @@ from services.rules.domain.silences import Silences
 from services.rules.domain.state import Sensor, Silence, Tracker
 from services.rules.domain.telling import Owner
 
+_ACTIVE = Life.ACTIVE.value
+
 
 class _SensorFacts(msgspec.Struct):
     """What rules need of a registry's sensor."""
@@ -37,6 +40,7 @@ class _SensorFacts(msgspec.Struct):
     tags: list[str] = []
     attributes: dict[str, str] = {}
     adapter: str = "http"
+    life: str = _ACTIVE
 
 
 class _SensorBody(msgspec.Struct):
@@ -85,7 +89,7 @@ class Controls(Meetings, Silences, Districts):
             if known.street != new.street or known.department != new.department:
                 outputs += self._drop(known, Change.SENSOR_MOVED, lambda _: True)
             outputs += self._drop(known, Change.RULE_CHANGED, lambda rule: rule in self._rules and not regional.includes(self._rules[rule].rule, new))
-            outputs += self._drop_silences(known, Change.RULE_CHANGED, lambda silence: silence.metric not in new.metrics)
+            outputs += self._drop_silences(known, Change.RULE_CHANGED, lambda silence: silence.metric not in new.metrics or not new.facts.awaited)
             for ruled in self._index.regional:
                 outputs += self.statistics.change(ruled, known, new, self.now, self.source)
             self._freeze(known)
@@ -134,8 +138,9 @@ class Controls(Meetings, Silences, Districts):
         facts = body.sensor
         names = tuple((name.get("zh", ""), name.get("en", "")) for name in body.names)
         shared = (tuple(sorted(facts.tags)), tuple(sorted(facts.attributes.items())), tuple(sorted(facts.metrics)))
+        life = () if facts.life == _ACTIVE else (facts.life,)
         sensor.version, sensor.street, sensor.name_json = record.version, self._same(record.street), msgspec.json.encode(facts.name)
-        sensor.facts = self.facts_of((facts.department, facts.domain, facts.adapter, body.path, names, *shared))
+        sensor.facts = self.facts_of((facts.department, facts.domain, facts.adapter, body.path, names, *shared, *life))
 
     def _see(self, sensor: Sensor) -> None:
         """What is decided from here on is decided by what the sensor is now."""

@@ -8,6 +8,7 @@ from typing import Any
 from schemas.control import RuleActivation
 from schemas.measure import Agreement, Background, Regional
 from schemas.rule import MAIN, Applies, Direction, Rule
+from schemas.sensor import Life
 from services.rules.domain import kinds
 from services.rules.domain.kinds.base import Kind
 from services.rules.domain.plan import Bound, Plan, fresh_of, micros, relevant
@@ -112,8 +113,8 @@ class Index:
 
 
 def concerns(applies: Applies, sensor: Sensor) -> bool:
-    """Say whether a rule watches a sensor."""
-    return applies.concerns(sensor.id, sensor.domain, sensor.department, sensor.path, sensor.tags)
+    """Say whether a rule watches a sensor: none watches one that is gone for good."""
+    return sensor.facts.life != Life.RETIRED and applies.concerns(sensor.id, sensor.domain, sensor.department, sensor.path, sensor.tags)
 
 
 def watches(applies: Applies, series: Series) -> bool:

@@ -119,7 +119,18 @@ def _head(partition: Core) -> Any:
 def _sensor(one: Sensor, arrived: int | None) -> Any:
     of = one.facts
     names = [(name.get("zh", ""), name.get("en", "")) for name in of.names]
-    facts = (of.department, of.domain, of.adapter, of.path, names, sorted(of.tags), sorted(of.attributes.items()), sorted(of.metrics))
+    facts: tuple[object, ...] = (
+        of.department,
+        of.domain,
+        of.adapter,
+        of.path,
+        names,
+        sorted(of.tags),
+        sorted(of.attributes.items()),
+        sorted(of.metrics),
+    )
+    if not of.awaited:
+        facts = (*facts, of.life)
     silences = {rule: (silence.metric, silence.heard, silence.origin, _tracker(silence.tracker)) for rule, silence in (one.silences or {}).items()}
     own = (one.version, one.street, one.name_json, arrived)
     return ("s", one.id, own, facts, [_series(series) for series in one.series.values()], silences, one.places)

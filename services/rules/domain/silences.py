@@ -54,7 +54,7 @@ class Silences(Core):
 
     def _listen(self, sensor: Sensor, *, anew: bool = False) -> None:
         """Begin to expect a sensor by the rules of silence that concern it; `anew`: it is heard by another protocol, whose clock is another."""
-        for metric in sensor.metrics:
+        for metric in sensor.metrics if sensor.facts.awaited else ():
             for ruled in self._index.main(metric):
                 if ruled.rule.measure.kind != "absence" or not concerns(ruled.rule.applies, sensor):
                     continue

@@ -246,7 +246,7 @@ class Series(Ring):
 class Facts:
     """What many sensors have in common; kept once for all of them, and never changed."""
 
-    __slots__ = ("adapter", "attributes", "department", "domain", "metrics", "names", "path", "tags")
+    __slots__ = ("adapter", "attributes", "awaited", "department", "domain", "life", "metrics", "names", "path", "tags")
 
     def __init__(  # noqa: PLR0917 - as the registry has them
         self,
@@ -258,7 +258,11 @@ class Facts:
         tags: tuple[str, ...] = (),
         attributes: tuple[tuple[str, str], ...] = (),
         metrics: tuple[str, ...] = (),
+        life: str = "active",
     ) -> None:
+        self.life = life
+        self.awaited = life == "active"
+        """Whether its silence is anybody's concern: not of what is planned, suspended or retired."""
         self.department = department
         self.domain = domain
         self.adapter = adapter

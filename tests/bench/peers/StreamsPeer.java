@@ -1,7 +1,9 @@
 // The benchmark's rule on Kafka Streams: exactly once, an in-memory store, one thread.
-// Arguments: bootstrap servers, topic in, topic out, application id, folder of the state, all|changed (which states are put).
+// Arguments: file with the properties of the connection, topic in, topic out, application id, folder of the state, all|changed (which states are put).
 import java.io.IOException;
+import java.io.Reader;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
@@ -130,7 +132,9 @@ public class StreamsPeer {
 
     public static void main(String[] arguments) throws Exception {
         Properties properties = new Properties();
-        properties.put("bootstrap.servers", arguments[0]);
+        try (Reader connection = Files.newBufferedReader(Path.of(arguments[0]))) {
+            properties.load(connection);
+        }
         properties.put("application.id", arguments[3]);
         properties.put("state.dir", Path.of(arguments[4]).toString());
         properties.put("processing.guarantee", "exactly_once_v2");

@@ -26,7 +26,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas import wire
 from services.cli import folder
-from services.kit import migrations, topics
+from services.kit import brokers, migrations, topics
 from services.kit.embedded.command import Command, base_environment
 from services.kit.producer import Outgoing, Producer
 from services.kit.topics import OBSERVATIONS, WARNINGS
@@ -65,7 +65,7 @@ class Ground:
 
     @property
     def kafka(self) -> str:
-        """The bootstrap servers."""
+        """The address of Kafka."""
         return self.servers.kafka
 
     @contextlib.contextmanager
@@ -103,7 +103,7 @@ async def _make_topics(bootstrap: str) -> None:
     for name, topic in topics.load().items():
         settings = topics.settings_of(topic) | (APPENDED if name == WARNINGS else {})
         new.append(NewTopic(name, PARTITIONS if name == OBSERVATIONS else topic.partitions, 1, topic_configs=settings))
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**brokers.clients(bootstrap))
     await admin.start()
     try:
         await admin.create_topics(new)
@@ -280,7 +280,7 @@ class Watch:
     async def on(cls, bootstrap: str, topic: str, partitions: int) -> AsyncIterator[Watch]:
         """Watch within the block."""
         watch = cls()
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, isolation_level="read_committed", fetch_max_wait_ms=100)
+        consumer = AIOKafkaConsumer(**brokers.clients(bootstrap), enable_auto_commit=False, isolation_level="read_committed", fetch_max_wait_ms=100)
         await consumer.start()
         try:
             tps = [TopicPartition(topic, partition) for partition in range(partitions)]

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from services.kit import brokers
 from services.kit.embedded import jars
 from services.kit.embedded.kafka import _java
 
@@ -30,11 +31,21 @@ class PeerError(Exception):
     """Why there is no Kafka Streams to compare with."""
 
 
-def command(cache: Path, work: Path, bootstrap: str, topics: tuple[str, str], application: str, *, writes: str) -> tuple[str, ...]:
+def command(cache: Path, work: Path, address: str, topics: tuple[str, str], application: str, *, writes: str) -> tuple[str, ...]:
     """Return how the peer is started: it reads the first topic and writes the second; `writes`: `all` states are put, or `changed` ones."""
     classpath = ":".join((str(_classes(cache)), f"{_folder(cache)}/*", f"{jars.folder(cache)}/*"))
     jvm = ("-Xmx1g", *_QUIET, "-Djava.net.preferIPv4Stack=true", f"-Djava.io.tmpdir={work}", "-cp", classpath)
-    return (str(_java()), *jvm, "StreamsPeer", bootstrap, *topics, application, str(work / "state"), writes)
+    connection = work / "connection.properties"
+    connection.write_text("".join(f"{name}={value}\n" for name, value in _connection(address).items()))
+    return (str(_java()), *jvm, "StreamsPeer", str(connection), *topics, application, str(work / "state"), writes)
+
+
+def _connection(address: str) -> dict[str, str]:
+    """Return how a Java client gets to the benchmark's broker, which knows the platform's user by PLAIN."""
+    told = brokers.librdkafka(address)
+    user, password = told.pop("sasl.username"), told.pop("sasl.password")
+    login = f'org.apache.kafka.common.security.plain.PlainLoginModule required username="{user}" password="{password}";'
+    return told | {"sasl.jaas.config": login}
 
 
 def make(cache: Path) -> None:

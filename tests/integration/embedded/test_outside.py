@@ -13,6 +13,7 @@ import httpx
 import psycopg
 import pytest
 
+from services.kit import brokers
 from tests.running import ROOT, Running
 
 
@@ -38,6 +39,10 @@ def nobodys(servers: Running) -> Iterator[None]:
     with psycopg.connect(servers.run["database"]) as connection:
         connection.execute("delete from kit.deployment")
         connection.execute("truncate gateway.users cascade")
+
+
+def _password(address: str) -> str:
+    return address.split(":", 2)[2].split("@", 1)[0]
 
 
 def _refused(*arguments: str) -> str:
@@ -73,7 +78,8 @@ def test_it_runs_on_them_leaves_them_and_goes_on_there(servers: Running, tmp_pat
         first.wait_ready()
         assert set(first.run["pids"]) == {"ingest", "rules", "history", "alerts", "gateway", "watchdog"}
         assert not {"kafka", "database"} & set(first.run["ports"])
-        assert first.run["database"].split(":")[2].split("@")[0] not in first.log.read_text()  # its password
+        for address in (first.run["database"], first.run["kafka"]):
+            assert _password(address) not in first.log.read_text()
         _publish(first, "outside-1")
         first.wait_for(lambda: _warned(first), "a warning", 30)
         warned = _warned(first)
@@ -97,7 +103,8 @@ def test_a_folder_and_servers_that_do_not_belong_together_are_refused(servers: R
     running.wait_for((data / "tongguan.json").exists, "the folder to be claimed", 30)
     running.stop()
     told = _refused("--data", str(data))
-    assert f"mend: add --kafka {servers.run['kafka']}" in told
+    assert f"mend: add --kafka {brokers.shown(servers.run['kafka'])}" in told
+    assert _password(servers.run["kafka"]) not in told + (data / "tongguan.json").read_text()
 
 
 def test_a_database_of_another_folder_is_refused_and_taken_over_without_its_passwords(servers: Running, tmp_path: Path) -> None:
@@ -143,6 +150,11 @@ def test_more_copies_than_brokers_are_refused(servers: Running, tmp_path: Path) 
 
 
 def test_a_wrong_password_is_told_and_not_shown(servers: Running, tmp_path: Path) -> None:
+    kafka = servers.run["kafka"]
+    told = _refused("--data", str(tmp_path / "data"), "--kafka", kafka.replace(_password(kafka), "geheim"))
+    assert f"Kafka at {brokers.shown(kafka)} does not answer" in told
+    assert "take this user with this password" in told
+    assert "geheim" not in told
     address = servers.run["database"].partition("@")[2]
     told = _refused("--data", str(tmp_path / "data"), "--database", f"postgresql://tongguan:geheim@{address}")
     assert f"the database postgresql://tongguan@{address} does not answer: password authentication failed" in told

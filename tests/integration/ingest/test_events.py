@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gzip
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
@@ -86,7 +88,7 @@ async def test_the_same_event_twice_is_taken_twice(water: Department, taken: Tap
 
 async def test_a_report(servers: Servers, water: Department):
     tape = await Tape.of(servers.kafka, REPORTS)
-    data = {"region": STREET, "matter": "utilities", "kind": "leak", "title": "管道漏水", "description": "路口\n东侧", "longitude": 103.8}
+    data = {"region": STREET, "matter": "utilities", "kind": "burst-pipe", "title": "管道漏水", "description": "路口\n东侧", "longitude": 103.8}
     event = {**observation(), "type": EventType.REPORT, "time": now().isoformat(), "data": data}
     assert (await water.one(event)).json() == {"accepted": 1, "refused": []}
     (record,) = await tape.records()
@@ -307,9 +309,10 @@ async def test_a_client_that_leaves_in_the_middle_is_no_error(ingest: Service, w
 
 
 async def test_too_many_bodies_at_once_are_told_to_come_back(start: Callable[..., Service], environment: dict[str, str], client: httpx.AsyncClient):
-    """Together 5 MiB may be under way; what a request held is given back at its end, also at a bad one."""
+    """4 MiB of each department may be under way; what a request held is given back at its end, also at a bad one."""
     service = start("ingest", **environment, TONGGUAN_INGEST__MAX_WAITING=str(5 << 20))
     await service.ready()
+    drainage = Department(service, KEYS["drainage"], client)
     body = json.dumps(observation()).encode().ljust(3 << 20)
     for _ in range(2):
         async with connection(service) as (reader, writer), connection(service) as (other_reader, other_writer):
@@ -317,11 +320,42 @@ async def test_too_many_bodies_at_once_are_told_to_come_back(start: Callable[...
             for each in answers.values():
                 each.write(head(f"Content-Length: {len(body)}") + body[:-1])
             (refused,), (taken,) = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
-            assert await refused == 503
+            assert await refused == 429
+            assert (await drainage.one(observation(sensor="lz-sewage-outfall-01", values={"cod": 20}))).status_code == 202
             answers[taken].write(body[-1:])
             assert await taken == 202
     answer = await Department(service, KEYS["water"], client).send(body, STRUCTURED)
     assert answer.status_code == 202
+
+
+# Packed bodies
+
+
+async def test_a_batch_packed_by_gzip(water: Department, taken: Tape):
+    events = [observation() for _ in range(50)]
+    answer = await water.send(gzip.compress(json.dumps(events).encode()), BATCHED, **{"Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 50)
+    assert has(*(event["id"] for event in events))(await taken.records())
+
+
+async def test_a_zip_bomb_is_told_its_ratio(ingest: Service, water: Department, kept: Tape):
+    before = await asyncio.to_thread(ingest.metric, "process_resident_memory_bytes")
+    answer = await water.send(gzip.compress(bytes(100 << 20)), STRUCTURED, **{"Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.json()["title"]) == (413, "too_large")
+    assert re.search(r"to [0-9]{3,4} times its size", answer.json()["detail"])
+    assert await asyncio.to_thread(ingest.metric, "process_resident_memory_bytes") < before + (32 << 20)
+    assert await nothing(kept)
+
+
+async def test_what_cannot_be_unpacked(water: Department, kept: Tape):
+    body = b"no gzip"
+    answer = await water.send(body, STRUCTURED, **{"Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.json()["refused"][0]["code"]) == (400, "bad_gzip")
+    (one,) = rejected(await kept.records())
+    assert base64.b64decode(one.body) == body
+    for encoding in ("br", "gzip, gzip"):
+        answer = await water.send(body, STRUCTURED, **{"Content-Encoding": encoding})
+        assert (answer.status_code, answer.headers["accept-encoding"], answer.json()["title"]) == (415, "gzip", "not_unpacked")
 
 
 async def test_what_is_no_request_for_us(ingest: Service, water: Department, client: httpx.AsyncClient):

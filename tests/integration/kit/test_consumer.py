@@ -14,8 +14,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from prometheus_client import CollectorRegistry
 
+from services.kit import brokers, partitions
 from services.kit import consumer as kit_consumer
-from services.kit import partitions
 from services.kit.clock import SystemClock
 from services.kit.consumer import SESSION_MS, Batches, Stalled, Subscription, consume
 from services.kit.errors import Fenced, Misconfigured
@@ -139,7 +139,7 @@ async def test_it_reads_from_the_database_s_offset_not_from_kafka_s(servers: Ser
     async with pool.acquire() as connection:
         claims = await partitions.claim(connection, ROOM, [first])
         await partitions.advance(connection, ROOM, claims, {first: 7})
-    kafka = AIOKafkaConsumer(bootstrap_servers=servers.kafka, group_id=f"group.{topic}", enable_auto_commit=False)
+    kafka = AIOKafkaConsumer(**brokers.clients(servers.kafka), group_id=f"group.{topic}", enable_auto_commit=False)
     await kafka.start()
     kafka.assign([first, second])
     await kafka.commit({first: 2, second: 9})
@@ -245,7 +245,7 @@ async def test_what_nobody_can_wait_out_ends_it(servers: Servers, pool: asyncpg.
 
 async def test_it_goes_on_after_records_that_retention_took(servers: Servers, producer: Producer, pool: asyncpg.Pool, topic: str):
     await publish(producer, topic, range(10), partition=0)
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers.kafka)
+    admin = AIOKafkaAdminClient(**brokers.clients(servers.kafka))
     await admin.start()
     await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=4)})
     await admin.close()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from services.kit import brokers, topics
 from services.kit import reader as kit_reader
-from services.kit import topics
 from services.kit.clock import SystemClock
 from services.kit.errors import Unavailable
 from services.kit.health import Health
@@ -90,7 +90,7 @@ async def test_an_empty_topic_is_caught_up_with(servers: Servers, topic: str):
 
 async def test_it_catches_up_where_the_last_offsets_hold_no_record(servers: Servers, topic: str):
     """As after compaction: here the end is a transaction's marker."""
-    kafka = AIOKafkaProducer(bootstrap_servers=servers.kafka, transactional_id=topic)
+    kafka = AIOKafkaProducer(**brokers.clients(servers.kafka), transactional_id=topic)
     await kafka.start()
     async with kafka.transaction():
         for number in range(3):

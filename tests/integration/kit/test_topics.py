@@ -10,11 +10,11 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from services.kit import topics
+from services.kit import brokers, topics
 from services.kit.errors import Misconfigured
 from services.kit.topics import HEALTH, REJECTED
 from tests.integration.conftest import quiet
-from tests.integration.parts import Servers, delete_topics, make_topic
+from tests.integration.parts import Servers, delete_topics, eventually, make_topic
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def test_a_second_time_changes_nothing(servers: Servers, database: str):
 
 
 async def test_the_broker_keeps_them_as_their_files_say(servers: Servers, database: str):
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers.kafka)
+    admin = AIOKafkaAdminClient(**brokers.clients(servers.kafka))
     await admin.start()
     described = {told["topic"]: told for told in await admin.describe_topics(list(topics.load()))}
     answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in topics.load()])
@@ -49,6 +49,28 @@ async def test_the_broker_keeps_them_as_their_files_say(servers: Servers, databa
         assert len(described[name]["partitions"]) == topic.partitions
         wanted = topics.settings_of(topic)
         assert {setting: kept[name][setting] for setting in wanted} == wanted
+
+
+async def test_each_department_gets_a_topic_of_its_own_if_its_id_can_name_one(servers: Servers, database: str):
+    departments, name = ("water", "water.north"), "inbound.water"
+    assert topics.inbound(departments) == {"water": name}
+    await topics.apply(servers.kafka, database, quiet, departments=departments)
+    admin = AIOKafkaAdminClient(**brokers.clients(servers.kafka))
+    await admin.start()
+
+    async def is_there() -> list[object]:
+        (told,) = await admin.describe_topics([name])
+        return list(told["partitions"])
+
+    assert len(await eventually(is_there, name)) == topics.INBOUND_PARTITIONS
+    (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    await admin.close()
+    kept = {setting[0]: setting[1] for setting in answer.resources[0][4]}
+    assert topics.INBOUND_SETTINGS.items() <= kept.items()
+    assert epochs(database).keys() == {*topics.load(), name}
+    await delete_topics(servers.kafka, name)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("delete from kit.topics where name = %s", (name,))
 
 
 async def test_a_topic_that_went_is_made_anew_with_a_new_epoch(servers: Servers, database: str, whole: None):

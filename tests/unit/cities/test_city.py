@@ -15,7 +15,6 @@ from schemas.measure import Absence, Agreement, Background, Exceedances, Rate
 from schemas.observation import Statistic
 from schemas.regions import Level, Region, RegionTree
 from schemas.rule import MAIN, Rule
-from schemas.sensor import Sensor
 from services.cli.rule_check import watches
 from services.kit import city as kit
 
@@ -49,12 +48,17 @@ def regions(folder):
 
 @pytest.fixture(scope="module")
 def sensors(folder):
-    return TypeAdapter(list[Sensor]).validate_python(read(folder / "sensors.yaml"))
+    return kit.sensors(folder, kit.load(folder))[0]
 
 
 @pytest.fixture(scope="module")
 def rules(folder):
     return [Rule.model_validate(read(path)) for path in RULES if path.is_relative_to(folder)]
+
+
+def test_strangers_are_a_department_s():
+    with pytest.raises(ValueError, match=r"strangers: \['nobody'\] are not among the departments"):
+        City.model_validate(read(CITIES / LANZHOU / "city.yaml") | {"strangers": {"hj212": "nobody"}})
 
 
 def test_each_city_is_tried():

@@ -22,7 +22,7 @@ def test_only_the_checks_that_are_named_are_run(capsys: pytest.CaptureFixture[st
 
 
 def test_an_unknown_check_names_those_there_are():
-    with pytest.raises(CliError, match="there is no check spelling; there are: ruff, format, mypy, import-linter, schemas, web"):
+    with pytest.raises(CliError, match="there is no check spelling; there are: ruff, format, mypy, import-linter, schemas, compatibility, web"):
         checking.check(ROOT, ["spelling"])
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from schemas.city import DemoUser
-from services.cli.credentials import load_or_make
+from services.cli.credentials import for_kafka, load_or_make
 from services.cli.errors import CliError
 
 
@@ -72,6 +72,20 @@ def test_secrets_of_the_version_before_get_what_they_lack(tmp_path: Path):
     assert made.department_keys["water"] == "tgk_old"
     assert made.region_tokens == {"620100": "tgr_old"}
     assert set(json.loads(path.read_text())) == {"department_keys", "region_tokens", "users", "session_key"}
+
+
+def test_the_passwords_for_kafka_are_made_once_beside_all_else_and_told_of_those_asked_for(tmp_path: Path):
+    path = tmp_path / "secrets.json"
+    first = for_kafka(path, ["water", "fire"])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len({first.platform, *first.departments.values()}) == 3
+    assert all(len(password) == 32 for password in (first.platform, *first.departments.values()))
+    made = load_or_make(path, ["water"], ["620100"], [user("a")])
+    second = for_kafka(path, ["water", "housing"])
+    assert (second.platform, second.departments["water"]) == (first.platform, first.departments["water"])
+    assert second.departments.keys() == {"water", "housing"}
+    assert for_kafka(path, ["fire"]).departments == {"fire": first.departments["fire"]}
+    assert load_or_make(path, ["water"], ["620100"], [user("a")]) == made
 
 
 def test_a_torn_file_is_told_and_left(tmp_path: Path):

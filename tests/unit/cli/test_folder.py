@@ -196,7 +196,10 @@ def test_a_folder_in_use_is_known_by_the_process_that_uses_it(tmp_path: Path):
     (tmp_path / "up.lock").write_text(f"{os.getpid()}\n")
     assert folder.running_pid(tmp_path) is None  # we are no `up`
     for command, found in (("up", True), ("test", False)):
-        with subprocess.Popen((sys.executable, "-c", "input()", "services.cli", command), stdin=subprocess.PIPE) as process:
+        argv = (sys.executable, "-c", "print(flush=True); input()", "services.cli", command)
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()  # a process has no command line yet when it is only just begun
             (tmp_path / "up.lock").write_text(f"{process.pid}\n")
             assert (folder.running_pid(tmp_path) == process.pid) is found
     assert folder.running_pid(tmp_path) is None

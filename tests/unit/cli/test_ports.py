@@ -1,5 +1,8 @@
 import os
 import socket
+import sys
+
+import pytest
 
 from services.cli import ports, preflight
 
@@ -30,6 +33,14 @@ def test_a_taken_port_is_named_with_who_holds_it():
     assert f"port {plan.kafka}, for kafka, is taken by" in problem.what
     assert f"pid {os.getpid()}" in problem.what
     assert "--port-base" in problem.mend
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere this machine has one loopback address only")
+def test_a_port_for_devices_may_be_taken_on_the_address_that_they_come_by():
+    plan = ports.free_plan()
+    with socket.create_server(("127.0.0.2", plan.hj212)), socket.create_server(("127.0.0.2", plan.gb26875)):
+        assert list(preflight.ports(plan, "127.0.0.1")) == []
+        assert len(list(preflight.ports(plan, "127.0.0.2"))) == 2
 
 
 def test_all_taken_ports_are_named_at_once():

@@ -71,7 +71,9 @@ def test_it_is_told_what_is_fed():
     assert "nothing to replay" in Streams(replay=False, simulate=False).told()
 
 
-def test_each_feed_learns_only_what_departments_know():
+def test_each_feed_learns_only_what_departments_know(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TONGGUAN_UP_KAFKA", "scram://us:secret@k:9092")
+    monkeypatch.setenv("PGPASSWORD", "secret")
     credentials = Credentials({"water": "tgk_w", "fire": "tgk_f"}, {"1": "tgr_secret"}, {"admin": "password-secret"})
     around = layout.Surroundings(
         ports=ports.PortPlan(8800),
@@ -81,6 +83,9 @@ def test_each_feed_learns_only_what_departments_know():
         secrets=Path("/data/secrets.json"),
         kafka="kafka-secret",
         database="database-secret",
+        mqtt="mqtt://ingest:mqtt-secret@127.0.0.1:8804",
+        devices="mqtt://devices:known@127.0.0.1:8804",
+        strangers={"hj212": "housing"},
         boundaries=None,
     )
     specs = list(layout.feeds(around, Streams(replay=True, simulate=True, scenarios=("fire", "leak")), credentials))
@@ -91,6 +96,8 @@ def test_each_feed_learns_only_what_departments_know():
         "TONGGUAN_FEED_KEYS": '{"water": "tgk_w", "fire": "tgk_f"}',
         "TONGGUAN_FEED_CITY": "/city",
         "TONGGUAN_FEED_SCENARIOS": "fire,leak",
+        "TONGGUAN_FEED_HJ212": "127.0.0.1:8802",
+        "TONGGUAN_FEED_MQTT": "mqtt://devices:known@127.0.0.1:8804",
     }
     assert not any("secret" in value for spec in specs for value in spec.command.env.values())
     assert {spec.name for spec in specs} <= set(layout.STAGES[0].names)

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.simulated.chance import Chance
+from feeds.simulated.demand import demand
 from feeds.simulated.dust import Background, Site
 from feeds.simulated.fire import Building
 from feeds.simulated.sewage import Manhole, Outfall, TrunkSewer
 from feeds.simulated.spot import Force, Spot
-from feeds.simulated.water import Hydrant, MeteredArea, NetworkEnd, demand
+from feeds.simulated.water import Hydrant, MeteredArea, NetworkEnd
 from feeds.simulated.weather import Weather
 
 ZONE = ZoneInfo("Asia/Shanghai")

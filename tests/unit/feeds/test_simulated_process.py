@@ -47,8 +47,10 @@ def test_each_department_publishes_its_own_in_batches_with_its_own_key(ingest, r
     process = run(server.url, TONGGUAN_FEED_SCENARIOS="building-fire")
     server.wait_for(25)
     log = stop(process)
-    assert [entry["event"] for entry in log] == ["simulating", "stopped"]
-    assert log[0]["sensors"] == 123
+    events = [entry["event"] for entry in log if entry["event"] != "hydraulics"]
+    assert events == ["devices_left_out", "devices_left_out", "devices_left_out", "simulating", "stopped"]
+    assert {entry["protocol"]: entry["sensors"] for entry in log[:3]} == {"gb26875": 400, "hj212": 200, "mqtt": 40}
+    assert (log[3]["sensors"], log[3]["devices"]) == (123, 0)
     sent = Counter()
     for path, headers, body in server.requests:
         assert path == "/v1/events"
@@ -111,6 +113,9 @@ def test_a_city_without_a_simulation_ends_with_three(tmp_path, run):
         ({"TONGGUAN_FEED_KEYS": "{"}, "TONGGUAN_FEED_KEYS must hold the departments' keys as JSON"),
         ({"TONGGUAN_FEED_KEYS": '{"water": "a b"}'}, "the keys of ['water'] cannot stand in a header"),
         ({"TONGGUAN_FEED_PACE": "0"}, "Invalid value for '--pace'"),
+        ({"TONGGUAN_FEED_HJ212": "127.0.0.1"}, "'127.0.0.1' is not like 127.0.0.1:8802"),
+        ({"TONGGUAN_FEED_GB26875": "host:70000"}, "'host:70000' is not like 127.0.0.1:8802"),
+        ({"TONGGUAN_FEED_MQTT": "http://broker"}, "this is not like mqtt://user:password@127.0.0.1:1883"),
         ({"TONGGUAN_FEED_INGEST": "here"}, "is not like http://127.0.0.1:8801"),
     ],
 )

@@ -25,10 +25,10 @@ MAY = {
     "district": {"watch", "acknowledge", "direct"},
     "street": {"watch", "acknowledge", "direct"},
     "field": {"watch", "acknowledge"},
-    "department": {"watch"},
+    "department": {"watch", "events", "registry"},
     "rule_author": {"watch", "rules"},
     "auditor": {"audit"},
-    "admin": {"users"},
+    "admin": {"users", "events", "registry"},
 }
 
 departments = st.none() | st.frozensets(st.sampled_from(DEPARTMENTS))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from schemas import live
 from schemas.action import Acknowledgement, Actor, WarningActions
 from schemas.health import Heartbeat
+from schemas.sensor import Life
 from schemas.tiers import Tier
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from schemas.wire import from_micros
@@ -582,3 +583,20 @@ def test_a_sensor_is_known_as_it_is_now():
     found = view.sensor("s1")
     assert found is not None
     assert found.street == SIBLING
+
+
+def test_a_retired_sensor_is_shown_no_more_until_it_is_back_in_use():
+    view = watching(STREET)
+    retired = sensor(version=2).model_copy(update={"life": Life.RETIRED})
+    for _ in range(2):  # ingest sends it daily
+        view.take_sensor(sensor())
+        view.take_observation(observation())
+        assert (len(snapshot(view, STREET).sensors), len(snapshot(view, STREET).values)) == (1, 1)
+        view.delta(whole(STREET), POSITION, NOW, values=True)
+        view.take_sensor(retired)
+        assert view.outdated == [whole(STREET)], "they were shown it"
+        assert (snapshot(view, STREET).sensors, snapshot(view, STREET).values, delta(view, STREET)) == ((), (), None)
+        view.unwatch(whole(STREET))
+        view.watch(whole(STREET))
+        view.take_sensor(retired)
+        assert view.outdated == []

@@ -11,6 +11,7 @@ from schemas.regions import Level, Region, RegionTree
 from schemas.sensor import Metric, Sensor
 from services.ingest.domain.accept import TimeLimits
 from services.ingest.domain.registry import Registry
+from services.ingest.units import conversion
 
 NOW = datetime(2026, 11, 22, 0, 0, 10, tzinfo=UTC)
 LIMITS = TimeLimits(future=timedelta(minutes=5), past=timedelta(days=90))
@@ -29,4 +30,6 @@ def _sensor(sensor: str, department: str, street: str, metrics: tuple[str, ...])
 @pytest.fixture(scope="session")
 def registry() -> Registry:
     regions = RegionTree([_region("city", None, Level.CITY), _region("street-1", "city", Level.STREET), _region("street-2", "city", Level.STREET)])
-    return Registry(regions, [_sensor("dma-01", "water", "street-1", METRICS[:64]), _sensor("well-01", "drainage", "street-2", ("level",))])
+    return Registry(
+        regions, [_sensor("dma-01", "water", "street-1", METRICS[:64]), _sensor("well-01", "drainage", "street-2", ("level",))], conversion
+    )

@@ -228,6 +228,24 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
 
 
 @pytest.mark.parametrize(
+    ("data", "sensor"),
+    [
+        (measured(values={"level": 2}), "dma-01"),
+        (measured(end=FUTURE), "dma-01"),
+        (measured(vaules={}), "dma-01"),
+        (measured(sensor="well-01"), "well-01"),
+        (measured(sensor="x9"), "x9"),
+        (measured(sensor="a b"), None),
+        ({"values": {"flow": 1}}, None),
+    ],
+)
+def test_whatever_is_wrong_the_sensor_is_named_by_which_refusals_are_found(judge: Judge, data: dict[str, Any], sensor: str | None):
+    found = judge(event(data))
+    assert isinstance(found, Refused)
+    assert found.sensor == sensor
+
+
+@pytest.mark.parametrize(
     "item",
     [
         DEEP,

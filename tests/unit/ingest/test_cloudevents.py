@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.domain.cloudevents import BATCHED, STRUCTURED, Malformed, event_of, media_type, split
+from services.ingest.domain.cloudevents import BATCHED, STRUCTURED, Malformed, event_of, media_type, of_record, split
 
 EVENT = {"specversion": "1.0", "id": "e1", "source": "/s", "type": "t", "data": {"a": 1}}
 BINARY = {"ce-specversion": "1.0", "ce-id": "e1", "ce-source": "/s", "ce-type": "t"}
@@ -164,3 +165,46 @@ def test_the_parts_of_a_batch_are_the_batch(events: list[dict[str, Any]]):
 
 def test_media_types():
     assert media_type(" Text/XML ; charset=x") == "text/xml"
+
+
+# On Kafka
+
+VALUE = json.dumps(EVENT).encode()
+
+
+@pytest.mark.parametrize("headers", [[], [("content-type", STRUCTURED.encode())], [("Content-Type", b"application/cloudevents+json; charset=utf-8")]])
+def test_a_structured_record_is_its_own_bytes(headers: list[tuple[str, bytes]]):
+    assert of_record(VALUE, headers) is VALUE
+
+
+def test_a_record_in_binary_mode_is_put_together():
+    headers = [("ce_specversion", b"1.0"), ("ce_id", "\u6c34 1%".encode()), ("ce_source", b"/s"), ("ce_type", b"t"), ("ce_empty", None)]
+    item = of_record(b'{"a": 1}', [*headers, ("content-type", b"application/json"), ("traceparent", b"00-x"), ("other", b"\xff"[:0])])
+    assert json.loads(item) == {"specversion": "1.0", "id": "\u6c34 1%", "source": "/s", "type": "t", "traceparent": "00-x", "data": {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "code"),
+    [
+        (VALUE, [("content-type", BATCHED.encode())], "not_a_cloudevent"),
+        (VALUE, [("ce_specversion", b"1.0"), ("ce_id", b"\xff")], "bad_envelope"),
+        (b"<a/>", [("ce_specversion", b"1.0"), ("content-type", b"text/xml")], "not_json"),
+        (b"{", [("ce_specversion", b"1.0")], "malformed_json"),
+        (DEEP, [("ce_specversion", b"1.0")], "malformed_json"),
+    ],
+)
+def test_a_record_that_is_none(value: bytes, headers: list[tuple[str, bytes]], code: str):
+    with pytest.raises(Malformed) as raised:
+        of_record(value, headers)
+    assert raised.value.problem.code == code
+
+
+@given(
+    st.binary(max_size=30),
+    st.lists(
+        st.tuples(st.sampled_from(["ce_specversion", "ce_id", "content-type", "traceparent", "ce_data", "x"]), st.binary(max_size=10) | st.none())
+    ),
+)
+def test_no_record_crashes_it(value: bytes, headers: list[tuple[str, bytes | None]]):
+    with contextlib.suppress(Malformed):
+        assert isinstance(of_record(value, headers), bytes)

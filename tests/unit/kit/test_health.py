@@ -110,3 +110,10 @@ def test_telling_seldom():
     assert [seldom.due(at) for at in (0.0, 1.0, 9.9, 10.0, 19.9, 20.0)] == [True, False, False, True, False, True]
     seldom.over()
     assert seldom.due(20.1)
+
+
+def test_what_is_only_told_makes_nobody_unready(clock: HandClock):
+    health = Health(clock)
+    health.check("broker", max_age=10, only_told=True).fail("away")
+    assert health.unready() == []
+    assert health.problems() == {"broker": "broker: away"}

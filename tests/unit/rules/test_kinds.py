@@ -281,6 +281,30 @@ def test_a_metric_that_a_sensor_no_longer_has_is_not_missed():
     assert listen(partition, 16, 60) == []
 
 
+@pytest.mark.parametrize("life", ["planned", "suspended", "retired"])
+def test_the_silence_of_a_sensor_that_is_not_in_use_is_nobodys_concern(life: str):
+    partition = started(rule({"blue": (way(10), way(0))}, **SILENT), sensors=[sensor(), sensor("s2", life=life)])
+    assert [one.sensor for one in listen(partition, 1, 15)] == ["s1"]
+    (over,) = feed(partition, sensor(version=2, life=life))
+    assert (over.sensor, over.change, over.state) == ("s1", "rule_changed", "cleared")
+    partition = Partition.restore(whole(partition))
+    feed(partition, activation(rule({"blue": (way(10), way(0))}, "r2", **SILENT)))
+    assert listen(partition, 16, 60) == []
+    feed(partition, sensor(version=3))
+    assert {(one.sensor, seconds(one.began_at)) for one in listen(partition, 61, 75)} == {("s1", 70)}
+
+
+def test_what_a_retired_sensor_was_warned_of_is_over_and_one_that_is_back_is_judged_anew():
+    partition = started(rule({"blue": (way(10), way(5))}))
+    assert [one.state for one in feed(partition, reading(1, flow=20))] == ["open"]
+    (over,) = feed(partition, sensor(version=2, life="retired"))
+    assert (over.change, over.state) == ("rule_changed", "cleared")
+    partition = Partition.restore(whole(partition))
+    assert feed(partition, reading(2, flow=20)) == []
+    feed(partition, sensor(version=3))
+    assert [one.change for one in feed(partition, reading(3, flow=20))] == ["opened"]
+
+
 def test_who_is_missed_may_be_expected_by_a_protocol_that_was_not_known():
     listening = Listening({})
     one = Sensor("s1")

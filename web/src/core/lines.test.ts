@@ -5,7 +5,7 @@ import { Model } from "./model";
 
 function city(): Model {
   const model = new Model();
-  const two = { ...sensor("p10"), metrics: { ...sensor("p10").metrics, level: { unit: "m", name: { zh: "液位", en: "Level" }, low: null, high: null } } };
+  const two = { ...sensor("p10"), metrics: { ...sensor("p10").metrics, level: { unit: "m", name: { zh: "液位", en: "Level" }, low: null, high: null, spike: null, stuck: null } } };
   const fire = { ...sensor("f1"), domain: "fire" as const };
   model.apply(snapshot({ sensors: [fire, two, sensor("p2")], values: [value(0, 1, "p2"), value(0, 1, "p10")], warnings: [{ ...warning("a", 1), sensor: "p2" }] }));
   return model;

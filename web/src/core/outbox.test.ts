@@ -232,7 +232,7 @@ describe("what is kept", () => {
     const outbox = new Outbox(kept, new Gateway());
     await outbox.give(given("done"));
     await outbox.give(given("done", { user: "wang" }));
-    const may = { watch: true, acknowledge: true, direct: false, rules: false, audit: false, users: false };
+    const may = { watch: true, acknowledge: true, direct: false, rules: false, audit: false, users: false, events: false, registry: false };
     await kept.keepView({ owner: { user: "li", name: { zh: "李", en: "Li" }, timezone: "Asia/Shanghai", may, expires_at: "2026-11-24T08:00:00Z" }, view: { now: "", alerts: [] }, receivedAt: 0 });
     await kept.wipe("li");
     expect(await kept.view()).toBeNull();

@@ -17,6 +17,10 @@ export type Origin = "real" | "replayed" | "simulated" | "exercise";
  */
 export type Tier = "blue" | "yellow" | "orange" | "red";
 /**
+ * A coordinate system in which positions are given. They are kept in CGCS2000, which for our purposes equals WGS 84 (to some decimetres).
+ */
+export type System = "cgcs2000" | "wgs84" | "gcj02" | "bd09";
+/**
  * Why this revision was made.
  */
 export type Change =
@@ -42,9 +46,12 @@ export type Statistic = "instant" | "mean" | "min" | "max" | "sum";
  */
 export type Level = "city" | "district" | "street";
 /**
- * Quality flag of one value; the letters of HJ 212-2017 in brackets. Rules use `good` values only.
+ * Quality flag of one value; the letters of HJ 212-2017 below. Rules use `good` values only.
+ *
+ * The last three are ingest's own doubts of a value that came as good; the value stays as it came.
  */
-export type Quality = "good" | "stopped" | "maintenance" | "manual" | "fault" | "calibration" | "over_range" | "no_signal";
+export type Quality =
+  "good" | "stopped" | "maintenance" | "manual" | "fault" | "calibration" | "over_range" | "no_signal" | "implausible" | "spike" | "stuck";
 /**
  * Whether the episode goes on.
  */
@@ -76,7 +83,27 @@ export type Why = "opened" | "changed" | "escalated" | "repeated" | "ended" | "u
 /**
  * What became of it.
  */
-export type Outcome = "done" | "refused";
+export type AuditOutcome = "done" | "refused";
+/**
+ * How a report came to the department that publishes it.
+ */
+export type Channel = "hotline" | "app" | "inspection" | "department";
+/**
+ * The eight matters of urban governance.
+ */
+export type Matter = "appearance" | "greening" | "utilities" | "construction" | "housing_safety" | "estates" | "public_order" | "emergencies";
+/**
+ * What was decided.
+ */
+export type Outcome = "applied" | "already" | "previewed" | "refused";
+/**
+ * Where a sensor is in its life.
+ */
+export type Life = "planned" | "active" | "suspended" | "retired";
+/**
+ * What kind of thing is wrong.
+ */
+export type FaultCode = "unreadable" | "unfit" | "twice" | "not_yours" | "changed" | "region" | "department" | "unit" | "taken";
 
 /**
  * The client's first message.
@@ -282,6 +309,89 @@ export interface Silencing {
   until: string;
 }
 /**
+ * What was refused is to be judged again, as it came or, of one, mended.
+ */
+export interface SendingAgain {
+  /**
+   * Text that takes its place.
+   */
+  mended?: string | null;
+  /**
+   * The same as hexadecimal digits, where it is no text.
+   */
+  mended_hex?: string | null;
+  /**
+   * @minItems 1
+   * @maxItems 500
+   */
+  rejected: [string, ...string[]];
+}
+/**
+ * Nothing is to be done any more about what was refused.
+ */
+export interface Discarding {
+  note?: string | null;
+  /**
+   * @minItems 1
+   * @maxItems 500
+   */
+  rejected: [string, ...string[]];
+}
+/**
+ * What a department's key is good for; None means all of the department's.
+ */
+export interface KeyScope {
+  domains: Domain[] | null;
+  sensors: string[] | null;
+  types: ("observation" | "report")[] | null;
+}
+/**
+ * A key is to be made.
+ */
+export interface KeyMaking {
+  expires?: string | null;
+  /**
+   * What it is for.
+   */
+  label: string;
+  scope?: KeyScope1;
+}
+/**
+ * What a department's key is good for; None means all of the department's.
+ */
+export interface KeyScope1 {
+  domains: Domain[] | null;
+  sensors: string[] | null;
+  types: ("observation" | "report")[] | null;
+}
+/**
+ * A key is to be replaced by a new one.
+ */
+export interface KeyReplacing {
+  /**
+   * Of the new one.
+   */
+  expires?: string | null;
+  /**
+   * How long the old one is good for beside it.
+   */
+  overlap_s?: number;
+}
+/**
+ * Sensors of a file are registered and changed, all or none.
+ */
+export interface Importing {
+  /**
+   * As `/v1/uploads` answered.
+   */
+  file: string;
+  form: "csv" | "geojson";
+  /**
+   * In which the file's positions are.
+   */
+  system: "cgcs2000" | "wgs84" | "gcj02" | "bd09";
+}
+/**
  * Somebody has taken note of a warning and answers for it.
  */
 export interface Acknowledgement {
@@ -478,6 +588,14 @@ export interface Metric {
    */
   low: number | null;
   name: Name;
+  /**
+   * A value that is further than this from the one before, and from which the next comes back, is a spike. None where jumps may be true.
+   */
+  spike: number | null;
+  /**
+   * The very same value for longer than this is not believed. None where it may well stay the same.
+   */
+  stuck: string | null;
   /**
    * UCUM, such as `L/s`, `mg/m3`, `Cel`.
    */
@@ -697,9 +815,23 @@ export interface Department {
   id: string;
   name: Name;
   /**
+   * By HTTP; None for the settings' default.
+   */
+  quota: Quota | null;
+  /**
    * Of its part that warns, as the department numbers them.
    */
   unit: string;
+}
+/**
+ * How many events a department may send to one node.
+ */
+export interface Quota {
+  /**
+   * At once, after it was quiet.
+   */
+  burst: number;
+  per_s: number;
 }
 /**
  * What the user may do somewhere; the server decides again each time.
@@ -711,6 +843,14 @@ export interface May {
    * Assign, clear by hand, silence, hand over, change who is on duty.
    */
   direct: boolean;
+  /**
+   * See what became of a department's events, and mend what was refused.
+   */
+  events: boolean;
+  /**
+   * Change the registry of a department's sensors.
+   */
+  registry: boolean;
   rules: boolean;
   users: boolean;
   watch: boolean;
@@ -1424,7 +1564,7 @@ export interface AuditEntry {
     [k: string]: string;
   };
   id: string;
-  outcome: Outcome;
+  outcome: AuditOutcome;
   /**
    * Why it was refused.
    */
@@ -1437,4 +1577,608 @@ export interface AuditEntry {
    * What it was done to, such as `user/li-wei`, `warning/<id>`, `region/620102`.
    */
   subject: string;
+}
+/**
+ * What became of a department's events by one way in one hour.
+ */
+export interface FlowHour {
+  /**
+   * The protocol; `again` is what was sent again.
+   */
+  door: string;
+  /**
+   * Its beginning (UTC).
+   */
+  hour: string;
+  /**
+   * Of the observations: came later than rules wait for.
+   */
+  late: number;
+  observations: number;
+  refused: number;
+  reports: number;
+}
+/**
+ * How many refusals of one reason are in one state.
+ */
+export interface RefusedCount {
+  code: string;
+  count: number;
+  newest: string;
+  state: "kept" | "sent_again" | "discarded";
+}
+/**
+ * What became of a department's events in a time, by the time of receipt.
+ */
+export interface EventsSummary {
+  department: string;
+  hours: FlowHour[];
+  late: number;
+  /**
+   * Refusals that are kept no longer, of whatever time, because there were too many: `city.rejected` has them for 30 days.
+   */
+  left_out: number;
+  /**
+   * Accepted.
+   */
+  observations: number;
+  /**
+   * Of those that are kept.
+   */
+  reasons: RefusedCount[];
+  /**
+   * As they came; of these some may have been sent again since.
+   */
+  refused: number;
+  /**
+   * Accepted.
+   */
+  reports: number;
+  since: string;
+  until: string;
+  /**
+   * Warnings of the department's sensors that began in the time, by the gravest tier that they had.
+   */
+  warned: {
+    [k: string]: number;
+  };
+}
+/**
+ * What is wrong with one item, where, and how to mend it.
+ */
+export interface Problem {
+  code: string;
+  hint: string;
+  message: string;
+  /**
+   * A path into the item, such as `data.values.flow`; empty for the item itself.
+   */
+  where: string;
+}
+/**
+ * Something that was refused, without what came.
+ */
+export interface RefusalShown {
+  address: string;
+  /**
+   * What became of it the last time that it was sent again (`became`, `accepted`, `problem`), or the note with which it was discarded.
+   */
+  again: {
+    [k: string]: unknown;
+  } | null;
+  changed_at: string | null;
+  /**
+   * A user's id.
+   */
+  changed_by: string | null;
+  content_type: string;
+  /**
+   * The protocol.
+   */
+  door: string;
+  /**
+   * Its own id, where that could be read.
+   */
+  event: string | null;
+  id: string;
+  /**
+   * Bytes of it that are kept; what is not kept whole cannot be sent again.
+   */
+  kept: number;
+  problem: Problem;
+  received: string;
+  /**
+   * A sensor's id, or a device as `<protocol>:<name>`, known or not.
+   */
+  sensor: string | null;
+  sha256: string;
+  /**
+   * Bytes of the whole.
+   */
+  size: number;
+  state: "kept" | "sent_again" | "discarded";
+}
+/**
+ * A refusal with what came, as far as that is kept.
+ */
+export interface RefusalBody {
+  /**
+   * Where it is not.
+   */
+  hex: string | null;
+  refusal: RefusalShown;
+  /**
+   * Where it is UTF-8.
+   */
+  text: string | null;
+}
+/**
+ * A way by which a department is heard.
+ */
+export interface DoorShown {
+  /**
+   * The newest minute in which something came.
+   */
+  heard_at: string | null;
+  /**
+   * Where it is stopped.
+   */
+  nodes: string[];
+  protocol: string;
+  /**
+   * Since when it takes no more of the department's of what it would refuse, because it refused all that it had taken before.
+   */
+  stopped_at: string | null;
+  /**
+   * What was said of the newest that it refused.
+   */
+  why: string | null;
+}
+/**
+ * A reading as history keeps it.
+ */
+export interface AcceptedReading {
+  end: string;
+  /**
+   * The id of the event that said it last.
+   */
+  event: string;
+  origin: Origin;
+  period_s: number;
+  received: string;
+  sensor: string;
+  source: string;
+  statistic: Statistic;
+  values: {
+    [k: string]: AcceptedValue;
+  };
+}
+/**
+ * One value of a reading.
+ */
+export interface AcceptedValue {
+  quality: Quality;
+  value: number;
+}
+/**
+ * An accepted report; its identity is (source, id) within its department, and the first of an identity stands.
+ */
+export interface Report {
+  address: string | null;
+  /**
+   * How a report came to the department that publishes it.
+   */
+  channel: "hotline" | "app" | "inspection" | "department";
+  department: string;
+  description: string;
+  id: string;
+  kind: string;
+  latitude: number | null;
+  longitude: number | null;
+  matter: Matter;
+  occurred: string;
+  origin: Origin;
+  received: string;
+  region: string;
+  source: string;
+  title: string;
+}
+/**
+ * A report with its id here.
+ */
+export interface ReportShown {
+  id: string;
+  report: Report;
+}
+/**
+ * What became of an event, or of what a sensor said around a time.
+ */
+export interface EventFate {
+  /**
+   * At most 20.
+   */
+  accepted: AcceptedReading[];
+  /**
+   * At most 20, the newest first; by the event's id, whatever its source.
+   */
+  refused: RefusalShown[];
+  report: ReportShown | null;
+  since: string;
+  /**
+   * In which time readings were looked for, by their ends.
+   */
+  until: string;
+  /**
+   * The warnings that were decided by one of these readings, each as it was then.
+   */
+  warned: Warning[];
+}
+/**
+ * A command's outcome, None while nothing was decided; what the detail holds goes by the command's kind.
+ */
+export interface Decided {
+  command: string;
+  detail: {
+    [k: string]: unknown;
+  };
+  outcome: Outcome | null;
+}
+/**
+ * A key that was made.
+ */
+export interface KeyMade {
+  decided: Decided;
+  /**
+   * Its public name.
+   */
+  key: string;
+  /**
+   * What is to be sent as `Authorization: Bearer …`; it is shown here alone. None where it was refused.
+   */
+  secret: string | null;
+}
+/**
+ * A department's key, without what lets in.
+ */
+export interface KeyShown {
+  department: string;
+  expires_at: string | null;
+  id: string;
+  label: string;
+  made_at: string;
+  /**
+   * A user's id.
+   */
+  made_by: string;
+  revoked_at: string | null;
+  revoked_by: string | null;
+  scope: KeyScope;
+  /**
+   * Up to some seconds ago.
+   */
+  used_at: string | null;
+}
+/**
+ * A part of a fire alarm system behind a transmission device that speaks GB/T 26875.3.
+ */
+export interface Gb26875 {
+  /**
+   * By the type of an analogue value in the standard's table, such as `3` for a temperature.
+   */
+  analogues: {
+    [k: string]: Meaning;
+  };
+  /**
+   * The component's address: its four bytes as they are sent; None for the system as a whole.
+   */
+  component: string | null;
+  /**
+   * The transmission device's source address: its six bytes as they are sent, in hexadecimal.
+   */
+  device: string;
+  /**
+   * Whether a fire with bit 0 (normal operation) clear is a drill, as the standard says. Not for devices that never set the bit (False):
+   * their fires are fires. Left out, it is a drill only once the device was heard to set the bit together
+   * with a fire or a fault: a maker who clears it with every fire means something else by it.
+   */
+  drills: boolean | null;
+  /**
+   * Whether an event tells of the city or of our own making; warnings and notifications inherit it.
+   */
+  origin: "real" | "replayed" | "simulated" | "exercise";
+  protocol: "gb26875";
+  /**
+   * By the name of a state's bit, such as `fire` or `fault`: 1 where it is set, else 0.
+   */
+  states: {
+    [k: string]: Meaning;
+  };
+  /**
+   * The address of the system in the building; None for the transmission device itself.
+   */
+  system: number | null;
+}
+/**
+ * What one of a device's words means.
+ */
+export interface Meaning {
+  metric: string;
+  /**
+   * By which the number is multiplied first, for devices that send whole numbers.
+   */
+  scale: number;
+  /**
+   * UCUM, in which the device says it; None where it is the metric's own. It is converted once, when it is taken in.
+   */
+  unit: string | null;
+}
+/**
+ * A monitor that speaks HJ 212 (2005 or 2017).
+ */
+export interface Hj212 {
+  /**
+   * By pollutant code, such as `a34004` or `w01018`: its Rtd, Avg, Min and Max. Its Cou, a total, has a unit of its own (m3 where the flow is in
+   * L/s), and is taken only where a word of its own, such as `w00000-Cou`, gives it a metric.
+   */
+  codes: {
+    [k: string]: Meaning;
+  };
+  /**
+   * Codes, or single fields as `<code>-<field>`, that the device sends and the city does not use: not taken, and not told of. A sensor's apply
+   * to its whole device.
+   *
+   * @maxItems 256
+   */
+  ignored: string[];
+  /**
+   * How long the period of its minute data (CN 2051) is; HJ 212 leaves it to the device's setting.
+   */
+  minutes: string;
+  /**
+   * Its unique number (MN). Its password (PW) is a secret, and stands with the other secrets.
+   */
+  mn: string;
+  /**
+   * Whether an event tells of the city or of our own making; warnings and notifications inherit it.
+   */
+  origin: "real" | "replayed" | "simulated" | "exercise";
+  protocol: "hj212";
+}
+/**
+ * A device that publishes to the city's MQTT broker.
+ */
+export interface Mqtt {
+  /**
+   * What the mapping finds as the device's name.
+   */
+  device: string;
+  /**
+   * One of the city's mappings (`mqtt.yaml`), which says where in topic and payload what stands.
+   */
+  mapping: string;
+  protocol: "mqtt";
+}
+/**
+ * A permit of the site at which a sensor stands.
+ */
+export interface Permit {
+  kind: string;
+  number: string;
+  until: string | null;
+}
+/**
+ * Where a sensor stands, whose it is and what it measures.
+ */
+export interface Sensor {
+  /**
+   * The protocol by which it is heard: its silence counts only while some node's adapter of that protocol listens.
+   */
+  adapter: string;
+  /**
+   * What limits may depend on, such as a site's `phase`.
+   */
+  attributes: {
+    [k: string]: string;
+  };
+  /**
+   * The id of the object in the city information model (CIM) at which it stands.
+   */
+  cim: string | null;
+  department: string;
+  domain: Domain;
+  /**
+   * How often it is to be heard; a longer time without a reading is a gap.
+   */
+  every: string | null;
+  id: string;
+  latitude: number | null;
+  /**
+   * Where a sensor is in its life.
+   */
+  life: "planned" | "active" | "suspended" | "retired";
+  /**
+   * The device behind it, where it is heard by a protocol of the field.
+   */
+  link: (Hj212 | Gb26875 | Mqtt) | null;
+  /**
+   * CGCS2000 (EPSG:4490), degrees.
+   */
+  longitude: number | null;
+  metrics: {
+    [k: string]: Metric;
+  };
+  name: Name;
+  /**
+   * Of a construction site; its phase is the attribute `phase`.
+   *
+   * @maxItems 16
+   */
+  permits: Permit[];
+  place: Name | null;
+  /**
+   * What it belongs to, where several sensors stand at one station.
+   */
+  station: string | null;
+  street: string;
+  /**
+   * @maxItems 64
+   */
+  tags: string[];
+  version: number;
+}
+/**
+ * How a sensor is: what was heard of it since its first reading.
+ */
+export interface SensorHealth {
+  /**
+   * Seconds since then.
+   */
+  age_s: number | null;
+  /**
+   * Values with any flag but good.
+   */
+  bad: number;
+  /**
+   * Of which time it told last.
+   */
+  ended_at: string | null;
+  gaps: number;
+  /**
+   * When the last reading came.
+   */
+  heard_at: string | null;
+  late: number;
+  longest_gap_s: number;
+  readings: number;
+  /**
+   * How far ahead of our clock its readings end.
+   */
+  skew_s: number;
+  /**
+   * Silent: not heard for twice its `every`, or for an hour where it has none. Unused: neither heard nor in use. Doubtful: a tenth of its values is
+   * flagged.
+   */
+  state: "well" | "doubtful" | "silent" | "unheard" | "unused";
+  values: number;
+}
+/**
+ * A sensor of the registry.
+ */
+export interface SensorShown {
+  /**
+   * Whether the reader may change it.
+   */
+  changeable: boolean;
+  health: SensorHealth;
+  sensor: Sensor;
+}
+/**
+ * Sensors by id.
+ */
+export interface SensorPage {
+  /**
+   * Ask for those after it; None when there are no more.
+   */
+  after: string | null;
+  sensors: SensorShown[];
+}
+/**
+ * A device or a sensor that was heard and that nobody registered.
+ */
+export interface UnknownShown {
+  count: number;
+  department: string;
+  /**
+   * Its name in the protocol, or the sensor's id.
+   */
+  device: string;
+  first_at: string;
+  last_at: string;
+  protocol: string;
+  /**
+   * The beginning of what it said last.
+   */
+  said: string;
+}
+/**
+ * A sensor that is not complete: what is known of it beforehand.
+ */
+export interface Draft {
+  /**
+   * Paths of what must be given.
+   */
+  missing: string[];
+  sensor: {
+    [k: string]: unknown;
+  };
+}
+/**
+ * One thing that is wrong, and where.
+ */
+export interface Fault {
+  code: FaultCode;
+  /**
+   * The column, or the path in the feature or the sensor; empty for all of it.
+   */
+  column: string;
+  message: string;
+  /**
+   * Of a CSV file as a spreadsheet counts, the header being 1; of GeoJSON the feature, from 1. None of no row.
+   */
+  row: number | null;
+  sensor: string | null;
+}
+/**
+ * One field before and after, None where it is not there.
+ */
+export interface FieldChange {
+  /**
+   * A path, such as `metrics.flow.high`.
+   */
+  field: string;
+  new: {
+    [k: string]: unknown;
+  };
+  old: {
+    [k: string]: unknown;
+  };
+}
+/**
+ * What changes of one sensor.
+ */
+export interface SensorChange {
+  /**
+   * Of a new one all that are given.
+   */
+  fields: FieldChange[];
+  row: number | null;
+  sensor: string;
+  /**
+   * That it has afterwards; 1 of a new one.
+   */
+  version: number;
+}
+/**
+ * What a command changes, or would change.
+ */
+export interface Registration {
+  changed: number;
+  /**
+   * At most `CHANGES_TOLD`, and fewer where they have many fields, in the file's order.
+   */
+  changes: SensorChange[];
+  /**
+   * At most `FAULTS_TOLD`. With any of them nothing is changed.
+   */
+  faults: Fault[];
+  /**
+   * How many are left out; a file with many more is not read to its end.
+   */
+  more_faults: number;
+  new: number;
+  /**
+   * What is there now, where a change is refused because it was changed since it was seen.
+   */
+  there: Sensor | null;
+  unchanged: number;
 }

@@ -25,18 +25,24 @@ export function usePlace(code: string) {
   return place;
 }
 
-/** Something that is read, and read again after something was done; `problem` says what failed. */
-export function useRead<Answer>(path: () => string) {
+/** Something that is read, from when a component is there (if `at` says so), and again after something was done; `problem` says what failed. */
+export function useRead<Answer>(path: () => string, at: () => boolean = () => true) {
   const found = shallowRef<Answer | null>(null);
   const problem = shallowRef("");
   const busy = shallowRef(false);
 
+  let looks = 0;
+
+  /** An answer that comes after a later look was begun is no longer wanted. */
   async function look(): Promise<void> {
+    const mine = ++looks;
     try {
-      found.value = await read<Answer>(path());
+      const answer = await read<Answer>(path());
+      if (mine !== looks) return;
+      found.value = answer;
       problem.value = "";
     } catch (error) {
-      problem.value = failure(error);
+      if (mine === looks) problem.value = failure(error);
     }
   }
 
@@ -56,6 +62,6 @@ export function useRead<Answer>(path: () => string) {
     }
   }
 
-  onMounted(look);
+  onMounted(() => (at() ? look() : undefined));
   return { found, problem, busy, look, act };
 }

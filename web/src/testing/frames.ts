@@ -15,7 +15,7 @@ export const STREET = region("s", "d", "street");
 export const OTHER = region("o", "c", "district");
 
 export function sensor(id: string, street = "s"): LiveSensor {
-  const metrics = { flow: { unit: "L/s", name: { zh: "流量", en: "Flow" }, low: null, high: null } };
+  const metrics = { flow: { unit: "L/s", name: { zh: "流量", en: "Flow" }, low: null, high: null, spike: null, stuck: null } };
   return { id, name: { zh: `${id}号`, en: id }, street, domain: "water", department: "water", place: null, longitude: null, latitude: null, metrics };
 }
 
