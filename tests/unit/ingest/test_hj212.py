@@ -230,7 +230,7 @@ def test_of_many_unknown_codes_there_is_one_problem():
         ({"sensors": (sensor(life=Life.RETIRED),)}, "retired"),
         ({"cn": "2051", "sensors": (sensor(minutes=timedelta(minutes=7)),)}, "odd_period"),
     ],
-    ids=str,
+    ids=["ahead", "long ago", "no time", "no time given", "retired", "odd period"],
 )
 def test_data_of_which_nothing_can_be_taken_are_not_acknowledged(changes: dict[str, Any], code: str):
     found = heard("a34001-Rtd=1,a34001-Avg=1", **{"time": "20261122075000", **changes})
