@@ -55,10 +55,10 @@ ROLES = {
     "district": {"watch", "acknowledge", "direct"},
     "street": {"watch", "acknowledge", "direct"},
     "field": {"watch", "acknowledge"},
-    "department": {"watch"},
+    "department": {"watch", "events", "registry"},
     "rule_author": {"watch"},
     "auditor": {"audit"},
-    "admin": {"users"},
+    "admin": {"users", "events", "registry"},
 }
 NEEDS_DEPARTMENTS, KNOWS_NO_DEPARTMENTS = "department", "auditor"
 INSIDE = {
