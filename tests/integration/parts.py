@@ -256,7 +256,7 @@ class Tape:
                     found += records
         return sorted(found, key=lambda record: (record.partition, record.offset))
 
-    async def until(self, enough: Callable[[list[ConsumerRecord]], object], what: str) -> list[ConsumerRecord]:
+    async def until(self, enough: Callable[[list[ConsumerRecord]], object], what: str, seconds: float = WAIT_S) -> list[ConsumerRecord]:
         """Return all of it once it is enough."""
         found: list[ConsumerRecord] = []
 
@@ -264,7 +264,7 @@ class Tape:
             found[:] = await self.records()
             return bool(enough(found))
 
-        await eventually(complete, what)
+        await eventually(complete, what, seconds)
         return found
 
 

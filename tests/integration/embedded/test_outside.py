@@ -76,7 +76,7 @@ def test_it_runs_on_them_leaves_them_and_goes_on_there(servers: Running, tmp_pat
     first = _start(tmp_path / "first", servers, data)
     try:
         first.wait_ready()
-        assert set(first.run["pids"]) == {"ingest", "rules", "history", "alerts", "gateway", "watchdog"}
+        assert set(first.run["pids"]) == {"ingest", "rules", "history", "alerts", "gateway", "watchdog", "mqtt"}
         assert not {"kafka", "database"} & set(first.run["ports"])
         for address in (first.run["database"], first.run["kafka"]):
             assert _password(address) not in first.log.read_text()

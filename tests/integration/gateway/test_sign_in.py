@@ -58,6 +58,8 @@ async def test_a_password_opens_a_session_and_signing_out_ends_it(gateway: Servi
             "rules": False,
             "audit": False,
             "users": False,
+            "events": False,
+            "registry": False,
         }
         assert [each.id for each in opened.departments] == ["d", "e"]
         assert (await one.get(f"/v1/regions/{DISTRICT}")).status_code == 200
