@@ -85,7 +85,7 @@ def test_it_runs_on_them_leaves_them_and_goes_on_there(servers: Running, tmp_pat
         warned = _warned(first)
     finally:
         assert first.stop() == 0
-    assert {entry.name for entry in data.iterdir()} <= {"secrets.json", "tongguan.json", "up.lock", "logs", "boundaries.geojson"}
+    assert {entry.name for entry in data.iterdir()} <= {"secrets.json", "tongguan.json", "up.lock", "logs", "boundaries.geojson", "mqtt"}
     with psycopg.connect(servers.run["database"]) as connection:
         assert connection.execute("select 1").fetchone() == (1,)
 
