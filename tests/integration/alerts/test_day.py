@@ -258,6 +258,7 @@ def over(servers: Servers, database: str, tmp_path_factory: pytest.TempPathFacto
 
 
 pytestmark = pytest.mark.timeout(900)
+LAST_MINUTES = timedelta(minutes=10)
 
 
 def test_the_day_was_as_it_should_be(over: Day):
@@ -265,7 +266,9 @@ def test_the_day_was_as_it_should_be(over: Day):
     assert not over.strange
     numbers = {one.id.int for _, one in over.scenario.events if isinstance(one, Warning)}
     assert len(numbers) == day.WARNINGS
-    results = Counter(one.one.result for one in over.sent)
+    # A reminder that fell due in the last minutes may still wait for its address to have room.
+    settled = [one.one for one in over.sent if one.one.decided_at < over.times[-1][1] - LAST_MINUTES or one.one.result is not Result.WAITING]
+    results = Counter(one.result for one in settled)
     assert results.keys() == {Result.DELIVERED, Result.UNCERTAIN, Result.FAILED, Result.WITHHELD}, "nothing waits, and each end was met"
     assert any(one.one.digest > 1 for one in over.sent)
 
