@@ -183,6 +183,8 @@ async def raw(bench: Bench) -> None:
 async def hj212(bench: Bench) -> None:
     """5,000 monitors, each of which sends a packet every 30 s; in a database of its own, since each is a sensor."""
     with bench.ground.database() as dsn:
+        with psycopg.connect(dsn) as connection:
+            connection.execute("insert into kit.topics (name) values (%s)", (INBOUND,))
         bench.note(**await ingest_hj212.measure(bench.ground, dsn))
 
 

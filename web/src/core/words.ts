@@ -922,6 +922,7 @@ const WORDS: Record<string, Pair> = {
   reason_odd_period: ["时段不对", "odd period"],
   reason_unknown_type: ["未知类型", "unknown type"],
   reason_unknown_sensor: ["传感器未登记", "unknown sensor"],
+  reason_unknown_metric: ["指标未登记", "unknown metric"],
   reason_unknown_device: ["设备未登记", "unknown device"],
   reason_unknown_region: ["没有这个区域", "unknown region"],
   reason_unknown_kind: ["没有这个类别", "unknown kind"],
