@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from schemas import wire
 from schemas.envelope import EventType, to_headers
+from schemas.grace import INSTANT_GRACE, grace
 from schemas.rejected import KEPT_BYTES, Problem, Rejected
 from schemas.report import Report
 from services.ingest.domain.accept import Judge, Refused, Sender, TimeLimits
@@ -230,17 +231,10 @@ class Intake:
             _log.warning("refused", department=origin.department, count=len(judged.refused), first=first, address=origin.address, door=door.name)
 
 
-MINUTE_US = 60_000_000
-GRACE_US, MINUTE_GRACE_US, LONGEST_GRACE_US = 5_000_000, 120_000_000, 900_000_000
-"""As `schemas.rule` has them: an instant is late after 5 s, a value of a minute at most after 2 min, one of a longer period after 15 min."""
-
-
 def late(one: wire.Observation) -> bool:
     """Say whether it came later than rules wait for it by default."""
     age = one.received - one.end
-    if age <= GRACE_US or one.start == one.end:
-        return age > GRACE_US
-    return age > (MINUTE_GRACE_US if one.end - one.start <= MINUTE_US else LONGEST_GRACE_US)
+    return age > INSTANT_GRACE and age > grace(wire.period_s(one.start, one.end))
 
 
 def _record(one: wire.Observation, known: Known | None) -> Outgoing:

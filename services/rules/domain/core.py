@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 from schemas import wire
+from schemas.grace import grace
 from schemas.measure import Agreement
 from schemas.tiers import GRAVITY
 from schemas.warning import Change, Warning  # noqa: A004 - the field's own word
@@ -22,7 +23,7 @@ from services.rules.domain.kinds.regional import Regions, Sources
 from services.rules.domain.ladder import NEVER
 from services.rules.domain.pages import HEAD, PAGES, Pages
 from services.rules.domain.revision import Output
-from services.rules.domain.state import Facts, Place, Sensor, Series, Shape, Silence, Stretch, Tracker, grace, series_key
+from services.rules.domain.state import Facts, Place, Sensor, Series, Shape, Silence, Stretch, Tracker, series_key
 from services.rules.domain.telling import Owner, ended, revision
 
 REVISE = 3_600_000_000

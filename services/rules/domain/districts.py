@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from schemas import wire
+from schemas.grace import HOUR_GRACE
 from schemas.measure import Aggregate, Background, Regional
 from schemas.observation import Statistic
 from schemas.warning import Change
@@ -22,7 +23,7 @@ from services.rules.domain.outcome import NOTHING, Outcome, Reason
 from services.rules.domain.pages import HEAD
 from services.rules.domain.plan import micros
 from services.rules.domain.revision import Forward, Output
-from services.rules.domain.state import HOUR_GRACE, Place, Samples, Sensor, Tracker, series_key
+from services.rules.domain.state import Place, Samples, Sensor, Tracker, series_key
 
 
 class Districts(Core):

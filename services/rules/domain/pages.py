@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from schemas import wire
+from schemas.grace import grace
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.rules.domain.episodes import OPEN_END, Episode, Guard, Life, Transition
 from services.rules.domain.kinds.regional import Closing, Region, Source
@@ -18,7 +19,7 @@ from services.rules.domain.ladder import Flip, Run
 from services.rules.domain.plan import Verdict
 from services.rules.domain.revision import Evidence
 from services.rules.domain.ring import FEW, Ring
-from services.rules.domain.state import Clock, Place, Samples, Sensor, Series, Shape, Silence, Stretch, Tracker, grace
+from services.rules.domain.state import Clock, Place, Samples, Sensor, Series, Shape, Silence, Stretch, Tracker
 
 if TYPE_CHECKING:
     from services.rules.domain.core import Core

@@ -19,23 +19,10 @@ from services.rules.domain.ring import Ring
 VERSION = 6
 
 
-INSTANT_GRACE = 5_000_000
-MINUTE_GRACE = 120_000_000
-HOUR_GRACE = 900_000_000
-"""How long after it was due a dwell is decided, by the period of the series: late readings may come until then. Microseconds."""
-
-
 def series_key(metric: str, statistic: str, period_s: int, origin: str) -> str:
     """Return a series' key among its sensor's. What is not real is a series of its own: no drill clears an alarm, none makes one an exercise."""
     key = metric if statistic == "instant" and not period_s else f"{metric}/{statistic}.{period_s}s"
     return key if origin == "real" else f"{key}@{origin}"
-
-
-def grace(period_s: int) -> int:
-    """Return the grace of a series by its period, in microseconds."""
-    if period_s == 0:
-        return INSTANT_GRACE
-    return MINUTE_GRACE if period_s < 3600 else HOUR_GRACE  # noqa: PLR2004 - an hour
 
 
 class Stretch:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from schemas import wire
 from schemas.control import RuleActivation
+from schemas.grace import INSTANT_GRACE, grace
 from schemas.rule import MAIN
 from services.rules.domain import samples
 from services.rules.domain import tracker as folding
@@ -26,7 +27,7 @@ from services.rules.domain.pages import HEAD, Store
 from services.rules.domain.plan import fresh_of
 from services.rules.domain.revision import Output
 from services.rules.domain.ring import FEW, Ring
-from services.rules.domain.state import INSTANT_GRACE, Place, Series, Tracker, grace, series_key
+from services.rules.domain.state import Place, Series, Tracker, series_key
 
 LOOKS = FEW - 1
 """With each thirty-second reading that a series holds it is looked whether the oldest are to be forgotten; with one that comes late before it is

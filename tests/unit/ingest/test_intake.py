@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from schemas import wire
 from services.ingest.domain.accept import Sender
 from services.ingest.domain.registry import Registry
 from services.ingest.door import Door
 from services.ingest.flow import Flow
-from services.ingest.intake import Intake, Origin
+from services.ingest.intake import Intake, Origin, late
 from services.ingest.stopping import Stops
 from services.kit.clock import SystemClock
 from services.kit.errors import Unavailable
@@ -58,3 +59,12 @@ async def test_what_is_tried_again_counts_once(registry: Registry):
     memory = intake.known.get("dma-01").memory  # type: ignore[union-attr]
     assert (memory.readings, memory.values) == (1, 1)
     assert [one.observations for one in flow._counts.values()] == [1]
+
+
+@pytest.mark.parametrize(("period_s", "grace_s"), [(0, 5), (60, 120), (600, 120), (3_600, 900), (86_400, 900)])
+def test_what_rules_no_longer_wait_for_counts_as_late(period_s: int, grace_s: int):
+    def came(after_s: int) -> wire.Observation:
+        end = period_s * 1_000_000
+        return wire.Observation("i", "s", "d", "x", "r", "water", 0, end, "mean", {}, {}, "real", end + after_s * 1_000_000)
+
+    assert [late(came(grace_s)), late(came(grace_s + 1))] == [False, True]

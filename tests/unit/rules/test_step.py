@@ -10,6 +10,7 @@ import pytest
 
 from schemas import wire
 from schemas.base import Domain, Origin
+from schemas.grace import grace
 from schemas.observation import Statistic
 from schemas.partitioner import partition_of
 from schemas.rule import Direction, Rule
@@ -20,7 +21,7 @@ from services.rules.domain.core import MOST_READINGS
 from services.rules.domain.episodes import identity
 from services.rules.domain.outcome import Reason
 from services.rules.domain.revision import Revision
-from services.rules.domain.state import grace, series_key
+from services.rules.domain.state import series_key
 from services.rules.domain.step import Partition
 from tests.unit.rules.histories import HERE, START, THERE, activation, at, changed, name, reading, rule, sensor, tick, way
 

@@ -14,6 +14,7 @@ from math import isfinite
 import msgspec
 
 from schemas import wire
+from schemas.grace import HOUR_GRACE, grace
 from schemas.measure import Aggregate, Background, Level, Regional
 from schemas.rule import Applies, Rule
 from services.rules.domain.calendar import grid_after
@@ -22,7 +23,7 @@ from services.rules.domain.kinds.window import AGGREGATES, total
 from services.rules.domain.ladder import NEVER
 from services.rules.domain.plan import micros
 from services.rules.domain.revision import Forward
-from services.rules.domain.state import HOUR_GRACE, Sensor, Series, Tracker, grace
+from services.rules.domain.state import Sensor, Series, Tracker
 
 Measure = Regional | Background
 
