@@ -225,7 +225,12 @@ async def answer(asked: commands.Asked, sources: Sources, audited: Trail) -> Res
     """Write a command to ingest; returns what was decided, 202 when that takes longer than a person waits."""
     await commands.done(asked, audited)
     decided = await sources.ingest.outcome(asked.command.id)
-    return Response(decided.model_dump_json(), 202 if decided.outcome is None else 200, media_type="application/json")
+    return Response(decided.model_dump_json(), status(decided), media_type="application/json")
+
+
+def status(decided: Decided) -> int:
+    """Return the status with which what was decided is answered."""
+    return 202 if decided.outcome is None else 200
 
 
 async def _ask(command: SendAgain | Discard, action: str, told: dict[str, str], scope: Scope, sources: Sources, audited: Trail) -> Response:

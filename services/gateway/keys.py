@@ -18,7 +18,7 @@ from schemas.rest import KeyMade, KeyMaking, KeyReplacing, KeyShown
 from services.gateway import commands
 from services.gateway.domain.access import Scope, digest
 from services.gateway.errors import Conflict, NotFound, Unfit
-from services.gateway.events import require
+from services.gateway.events import answer, require, status
 from services.gateway.http import Audited, From, Reader, Sources, Trail
 
 PREFIX = "tgk_"
@@ -61,9 +61,7 @@ async def revoke(department: str, key: str, scope: Reader, sources: From, audite
     command = RevokeKey(id=uuid4(), actor=commands.actor(scope), at=sources.clock.now(), department=department, key=known.id)
     told = {"department": department, "label": known.label}
     one = commands.Asked(command=command, subject=f"key/{known.id}", action="key.revoke", region=scope.tree.root.code, detail=told)
-    await commands.done(one, audited)
-    decided = await sources.ingest.outcome(command.id)
-    return Response(decided.model_dump_json(), _status(decided), media_type="application/json")
+    return await answer(one, sources, audited)
 
 
 async def _made(
@@ -98,11 +96,7 @@ async def _made(
     await commands.done(one, audited)
     decided = await sources.ingest.outcome(command.id)
     made = KeyMade(decided=decided, key=key, secret=None if decided.outcome is Outcome.REFUSED else secret)
-    return Response(made.model_dump_json(), _status(decided), {"Cache-Control": "no-store"}, media_type="application/json")
-
-
-def _status(decided: Decided) -> int:
-    return 202 if decided.outcome is None else 200
+    return Response(made.model_dump_json(), status(decided), {"Cache-Control": "no-store"}, media_type="application/json")
 
 
 async def _known(department: str, key: str, sources: Sources) -> KeyShown:

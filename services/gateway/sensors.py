@@ -10,7 +10,7 @@ import re
 from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from schemas import sheet
 from schemas.base import Code, Domain, Text
@@ -41,11 +41,7 @@ Protocol = Annotated[str, Query(pattern="^[a-z0-9]{1,16}$")]
 # -- reading
 
 
-@routes.get("/sensors", summary="The sensors of the registry, by id")
-async def sensors(  # noqa: PLR0917 - they are query parameters
-    scope: Reader,
-    sources: From,
-    region: Code | None = None,
+def _question(  # noqa: PLR0917 - they are query parameters
     department: Code | None = None,
     domain: Domain | None = None,
     life: Life | None = None,
@@ -53,12 +49,24 @@ async def sensors(  # noqa: PLR0917 - they are query parameters
     protocol: Protocol | None = None,
     health: Health | None = None,
     text: Annotated[Text | None, Query(description="Found in id, name, place, station, CIM id or link")] = None,
+) -> Asked:
+    return Asked(department=department, domain=domain, life=life, station=station, protocol=protocol, health=health, text=text)
+
+
+Question = Annotated[Asked, Depends(_question)]
+
+
+@routes.get("/sensors", summary="The sensors of the registry, by id")
+async def sensors(
+    asked: Question,
+    scope: Reader,
+    sources: From,
+    region: Code | None = None,
     after: Annotated[Code | None, Query(description="The last one of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> SensorPage:
     """Return those of the reader's regions and departments, with how they are."""
     visible, now = _visible(scope, sources, region), sources.clock.now()
-    asked = Asked(department=department, domain=domain, life=life, station=station, protocol=protocol, health=health, text=text)
     rows = await sources.registered.sensors(visible, asked, after, limit + 1, now)
     found = [shown(row, now) for row in rows[:limit]]
     told = tuple(SensorShown(sensor=sensor, health=how, changeable=_changeable(scope, sensor)) for sensor, how in found)
@@ -66,22 +74,9 @@ async def sensors(  # noqa: PLR0917 - they are query parameters
 
 
 @routes.get("/sensors.{form}", summary="The sensors of the registry as a file", response_class=Response)
-async def export(  # noqa: PLR0917 - they are query parameters
-    form: Literal["csv", "geojson"],
-    scope: Reader,
-    sources: From,
-    region: Code | None = None,
-    department: Code | None = None,
-    domain: Domain | None = None,
-    life: Life | None = None,
-    station: Code | None = None,
-    protocol: Protocol | None = None,
-    health: Health | None = None,
-    text: Text | None = None,
-) -> Response:
+async def export(form: Literal["csv", "geojson"], asked: Question, scope: Reader, sources: From, region: Code | None = None) -> Response:
     """Return what the same question lists, at most 10,000, as `/v1/sensors/imports` takes it; positions in CGCS2000."""
     visible, now = _visible(scope, sources, region), sources.clock.now()
-    asked = Asked(department=department, domain=domain, life=life, station=station, protocol=protocol, health=health, text=text)
     rows = await sources.registered.sensors(visible, asked, None, sheet.MOST_ROWS + 1, now)
     if len(rows) > sheet.MOST_ROWS:
         raise Unfit(f"more than {sheet.MOST_ROWS} sensors: ask for a part of them, such as a region's")

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from schemas.command import KeyScope, MakeKey, RevokeKey
 from schemas.outcome import Outcome
-from schemas.rejected import Problem
 from services.ingest.keys import Key, sender_of
 from services.ingest.worker import Decision
 from services.kit import database
@@ -43,15 +42,17 @@ class Keyring:
 async def _make(connection: Connection, command: MakeKey) -> Decision:
     await connection.execute("select pg_advisory_xact_lock(hashtext('ingest.keys ' || $1))", command.department)
     if await connection.fetchval(_COUNT, command.department) >= MOST:
-        return _refused("too_many", "department", f"{command.department} has {MOST} keys that are good", "revoke those that nobody uses")
+        return Decision.refused("too_many", "department", f"{command.department} has {MOST} keys that are good", "revoke those that nobody uses")
     until = None
     if command.replaces is not None:
         until = await connection.fetchval(_REPLACE, command.replaces, command.department, float(command.overlap_s))
         if until is None:
-            return _refused("unknown_key", "replaces", f"{command.department} has no good key {command.replaces}", "leave it out for a new key")
+            return Decision.refused(
+                "unknown_key", "replaces", f"{command.department} has no good key {command.replaces}", "leave it out for a new key"
+            )
     made = (command.key, command.department, command.digest, command.label, command.scope.model_dump_json(), command.actor.id, command.expires)
     if not await connection.fetchval(_MAKE, *made):
-        return _refused("taken", "key", f"there is a key {command.key} already, or one of that SHA-256", "make another")
+        return Decision.refused("taken", "key", f"there is a key {command.key} already, or one of that SHA-256", "make another")
     return Decision(Outcome.APPLIED, {"key": command.key, "replaced_until": until})
 
 
@@ -60,11 +61,7 @@ async def _revoke(connection: Connection, command: RevokeKey) -> Decision:
         return Decision(Outcome.APPLIED, {"key": command.key})
     if await connection.fetchval("select true from ingest.keys where id = $1 and department = $2", command.key, command.department):
         return Decision(Outcome.ALREADY, {"key": command.key})
-    return _refused("unknown_key", "key", f"{command.department} has no key {command.key}", "see the list of its keys")
-
-
-def _refused(code: str, where: str, message: str, hint: str) -> Decision:
-    return Decision(Outcome.REFUSED, {"problems": [Problem(code=code, where=where, message=message, hint=hint).model_dump()]})
+    return Decision.refused("unknown_key", "key", f"{command.department} has no key {command.key}", "see the list of its keys")
 
 
 class KeyTable:

@@ -19,7 +19,6 @@ from uuid import UUID
 
 from schemas.command import Patrol
 from schemas.outcome import Outcome
-from schemas.rejected import Problem
 from services.ingest.domain.gb26875 import PROTOCOL
 from services.ingest.domain.registry import Registry
 from services.ingest.worker import Decision
@@ -85,13 +84,12 @@ class Patrolling:
         registry = self._registry()
         known = registry.heard_by(PROTOCOL, command.device) if registry is not None else ()
         if all(one.department != command.department for one in known):
-            problem = Problem(
-                code="unknown_device",
-                where="device",
-                message=f"{command.department} has no transmission device {command.device}",
-                hint="use the device of a registered sensor's link",
+            return Decision.refused(
+                "unknown_device",
+                "device",
+                f"{command.department} has no transmission device {command.device}",
+                "use the device of a registered sensor's link",
             )
-            return Decision(Outcome.REFUSED, {"problems": [problem.model_dump()]})
         until = await connection.fetchval(_ASK, command.id, command.device, command.department, command.actor.id, command.within_s)
         return Decision(Outcome.APPLIED, {"patrol": command.id, "until": until})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import asyncpg
 import msgspec
@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.command import Command
 from schemas.outcome import Outcome
-from schemas.rejected import Rejected
+from schemas.rejected import Problem, Rejected
 from services.ingest.store import ROOM
 from services.kit import database, logs, outbox, partitions
 from services.kit.consumer import Batches
@@ -37,6 +37,11 @@ class Decision:
     detail: Mapping[str, Any] = field(default_factory=dict)
     """Whatever msgspec writes as JSON."""
     postings: Sequence[Posting] = ()
+
+    @classmethod
+    def refused(cls, code: str, where: str, message: str, hint: str) -> Self:
+        """Return that a command is refused, and why."""
+        return cls(Outcome.REFUSED, {"problems": [Problem(code=code, where=where, message=message, hint=hint).model_dump()]})
 
 
 class Decider(Protocol):

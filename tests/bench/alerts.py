@@ -27,7 +27,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import httpx
 import yaml
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client import CollectorRegistry
@@ -98,28 +97,15 @@ class Alerts(Process):
     """The alerts service, started as the platform does."""
 
     def __init__(self, ground: Ground, dsn: str, city: Path, contacts: Path) -> None:
-        self._admin = free_plan().admin("alerts")
+        self.admin = free_plan().admin("alerts")
         told = {
             "TONGGUAN_KAFKA": ground.kafka,
             "TONGGUAN_DATABASE": dsn,
             "TONGGUAN_CITY": str(city),
             "TONGGUAN_ALERTS__CONTACTS": str(contacts),
-            "TONGGUAN_ALERTS__ADMIN_PORT": str(self._admin),
+            "TONGGUAN_ALERTS__ADMIN_PORT": str(self.admin),
         }
         super().__init__("alerts", (sys.executable, "-P", "-m", "services.alerts"), ground.path, told)
-
-    async def ready(self) -> None:
-        """Return once it does its work."""
-        deadline = time.monotonic() + 60
-        async with httpx.AsyncClient() as client:
-            while True:
-                self.check()
-                with contextlib.suppress(httpx.HTTPError):
-                    if (await client.get(f"http://127.0.0.1:{self._admin}/readyz")).status_code == httpx.codes.OK:
-                        return
-                if time.monotonic() > deadline:
-                    raise BenchError(f"alerts was not ready:\n{self.tail()}")
-                await asyncio.sleep(0.05)
 
 
 async def _run(plan: Plan) -> dict[str, Any]:
@@ -177,7 +163,7 @@ async def _throughput(plan: Plan, ground: Ground, dsn: str, city: Path, contacts
     pool = await asyncpg.create_pool(dsn, min_size=1, max_size=1)
     alerts = Alerts(ground, dsn, city, contacts)
     try:
-        await alerts.ready()
+        await alerts.ready(alerts.admin)
         cpu, server = alerts.cpu(), ground.database_cpu()
         began = time.monotonic()
         async with Producer(ground.kafka, CollectorRegistry()) as producer:
@@ -237,7 +223,7 @@ async def _latency(plan: Plan, ground: Ground, dsn: str, city: Path, contacts: P
     red: dict[str, float] = {}
     alerts = Alerts(ground, dsn, city, contacts)
     try:
-        await alerts.ready()
+        await alerts.ready(alerts.admin)
         await asyncio.sleep(1)
         async with Producer(ground.kafka, CollectorRegistry()) as producer:
             began, number = time.monotonic(), 0

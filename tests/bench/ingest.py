@@ -26,7 +26,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import psutil
 import psycopg
 import uvloop
@@ -201,23 +200,10 @@ class Ingest(Process):
     def __init__(self, bench: Bench) -> None:
         ports = free_plan()
         self.url = f"http://127.0.0.1:{ports.ingest}"
-        self._admin = f"http://127.0.0.1:{ports.admin('ingest')}"
+        self.admin = ports.admin("ingest")
         told = {"TONGGUAN_INGEST__PORT": str(ports.ingest), "TONGGUAN_INGEST__ADMIN_PORT": str(ports.admin("ingest"))}
         super().__init__("ingest", (sys.executable, "-P", "-m", "services.ingest"), bench.ground.path, {**bench.environment, **told})
         _place(self.pid, measured=True)
-
-    async def ready(self) -> None:
-        """Return once it takes events."""
-        deadline = time.monotonic() + 60
-        async with httpx.AsyncClient() as client:
-            while True:
-                self.check()
-                with contextlib.suppress(httpx.HTTPError):
-                    if (await client.get(f"{self._admin}/readyz")).status_code == httpx.codes.OK:
-                        return
-                if time.monotonic() > deadline:
-                    raise BenchError(f"ingest was not ready:\n{self.tail()}")
-                await asyncio.sleep(0.05)
 
 
 @contextlib.asynccontextmanager
@@ -225,7 +211,7 @@ async def _ingest(bench: Bench, *, wait: bool = True) -> AsyncIterator[Ingest]:
     process = Ingest(bench)
     try:
         if wait:
-            await process.ready()
+            await process.ready(process.admin)
         yield process
     finally:
         process.stop()

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import httpx
 import uvloop
 import yaml
 
@@ -28,7 +27,7 @@ from protocols.hj212 import EDITION_2017, Flag, Packet, encode, qn_of
 from services.kit import topics
 from services.kit.topics import OBSERVATIONS
 from tests.bench.peers.ground import BenchError, Ground, Process, opened, say
-from tests.integration.parts import delete_topics, eventually, make_topic
+from tests.integration.parts import delete_topics, make_topic
 from tests.lanes import free_plan
 from tests.load import write_city
 
@@ -89,7 +88,7 @@ async def measure(ground: Ground, dsn: str, *, connections: int = CONNECTIONS, s
     }
     ingest = Process("ingest", (sys.executable, "-P", "-m", "services.ingest"), ground.path, told)
     try:
-        await _ready(ingest, plan.admin("ingest"))
+        await ingest.ready(plan.admin("ingest"), 120)
         return await _measured(ground, ingest, plan.gateway, connections, seconds)
     finally:
         ingest.stop()
@@ -111,19 +110,6 @@ async def _measured(ground: Ground, ingest: Process, port: int, connections: int
         load.kill()
     told = json.loads(load.tail().strip().splitlines()[-1])
     return {**told, "hj212_cores": round(used / took, 3), "hj212_memory_mb": round(ingest.memory() / 1e6)}
-
-
-async def _ready(ingest: Process, port: int) -> None:
-    async with httpx.AsyncClient() as client:
-
-        async def is_ready() -> bool:
-            ingest.check()
-            try:
-                return (await client.get(f"http://127.0.0.1:{port}/readyz")).status_code == httpx.codes.OK
-            except httpx.HTTPError:
-                return False
-
-        await eventually(is_ready, "ingest", 120)
 
 
 def _mn(at: int) -> str:

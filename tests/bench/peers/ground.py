@@ -180,6 +180,19 @@ class Process:
                 raise BenchError(f"{self.name} read nothing in {seconds:g} s:\n{self.tail()}")
             await asyncio.sleep(0.005)
 
+    async def ready(self, admin: int, seconds: float = 60) -> None:
+        """Return once a service says on its admin port that it does its work."""
+        deadline = time.monotonic() + seconds
+        async with httpx.AsyncClient() as client:
+            while True:
+                self.check()
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await client.get(f"http://127.0.0.1:{admin}/readyz")).status_code == httpx.codes.OK:
+                        return
+                if time.monotonic() > deadline:
+                    raise BenchError(f"{self.name} was not ready:\n{self.tail()}")
+                await asyncio.sleep(0.05)
+
     def check(self) -> None:
         """Raise `BenchError` when it has ended."""
         if self._process.poll() is not None:
