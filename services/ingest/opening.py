@@ -98,7 +98,7 @@ class Opening:
             door.listening = True
             listening.ok()
 
-        return Opened(door, lambda stop: serve_http(app, host=self.settings.bind, port=own.port, stop=stop, ready=ready, http=http.Protocol))
+        return Opened(door, lambda stop: serve_http(app, host=self.settings.bind, port=own.port, stop=stop, ready=ready))
 
     def _inbound(self) -> Opened:
         door = self._door("inbound")

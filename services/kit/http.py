@@ -16,11 +16,49 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.kit.health import Health
 
 DRAIN_S = 2
 """How long requests under way may take once the service stops: the supervisor kills after 4 s, and what comes after takes its time too."""
+HEAD_S = 10.0
+"""How long a connection may take to say what it wants: of itself uvicorn lets one be silent for ever, and each is an open file."""
+
+
+class _Connection(HttpToolsProtocol):
+    """A connection that is closed when the head of a request does not come to its end in time."""
+
+    _head: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn
+        """Wait for the first head."""
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._has_head()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Wait for the head of a later request on the same connection."""
+        self._wait_for_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Wait no longer: the body has its own time."""
+        self._has_head()
+        super().on_headers_complete()
+
+    def _wait_for_head(self) -> None:
+        if self._head is None:
+            self._head = self.loop.call_later(HEAD_S, self.timeout_keep_alive_handler)
+
+    def _has_head(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
 
 
 class _Server(uvicorn.Server):
@@ -38,7 +76,15 @@ async def serve(app: Any, *, host: str, port: int, stop: asyncio.Event, ready: C
     `ready` is called once the port listens. Raises OSError when the port is taken. Cancelling closes at once.
     """
     config = uvicorn.Config(
-        app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=DRAIN_S, lifespan="off", **options
+        app,
+        host=host,
+        port=port,
+        http=_Connection,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=DRAIN_S,
+        lifespan="off",
+        **options,
     )
     server = _Server(config)
     task = asyncio.create_task(_run(server, host, port))

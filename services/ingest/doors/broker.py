@@ -32,6 +32,18 @@ _TICK_S = 1.0
 _PROTOCOLS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
 
+class _Secured(ssl.SSLSocket):
+    """A socket that is closed when its handshake fails: paho forgets it, and it would stay open until it is collected."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - as ssl
+        """Shake hands."""
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 @dataclass(frozen=True, kw_only=True)
 class Terms:
     """With which broker, as whom, and how."""
@@ -142,7 +154,9 @@ class Connection:
         if terms.user is not None:
             client.username_pw_set(terms.user, terms.password)
         if terms.tls:
-            client.tls_set_context(ssl.create_default_context(cafile=terms.ca))
+            context = ssl.create_default_context(cafile=terms.ca)
+            context.sslsocket_class = _Secured
+            client.tls_set_context(context)
         client.on_message = lambda _client, _data, message: arrived(message)
         client.on_connect = lambda _client, _data, _flags, reason, _properties: _settle(self._accepted, reason)
         client.on_subscribe = lambda _client, _data, _mid, codes, _properties: _settle(self._subscribed, codes)

@@ -20,7 +20,6 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, Counter
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from schemas.city import Department, Quota
 from schemas.rejected import Problem
@@ -57,45 +56,6 @@ QUOTA = Quota(per_s=20_000, burst=100_000)
 LINGER_BYTES = 16 << 20
 LINGER_S = 2.0
 """How much, and for how long, a client may go on sending what nobody wants before it is cut off."""
-
-
-HEAD_S = 10.0
-"""How long a connection may take to say what it wants: of itself uvicorn lets one be silent for ever, and each is an open file."""
-
-
-class Protocol(HttpToolsProtocol):
-    """A connection that is closed when the head of a request does not come to its end in time."""
-
-    _head: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn
-        """Wait for the first head."""
-        super().connection_made(transport)
-        self._wait_for_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
-        self._has_head()
-        super().connection_lost(exc)
-
-    def on_message_begin(self) -> None:
-        """Wait for the head of a later request on the same connection."""
-        self._wait_for_head()
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """Wait no longer: the body has its own time."""
-        self._has_head()
-        super().on_headers_complete()
-
-    def _wait_for_head(self) -> None:
-        if self._head is None:
-            self._head = self.loop.call_later(HEAD_S, self.timeout_keep_alive_handler)
-
-    def _has_head(self) -> None:
-        if self._head is not None:
-            self._head.cancel()
-            self._head = None
 
 
 class _Parting(Response):

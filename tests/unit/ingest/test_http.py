@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import tracemalloc
 import zlib
@@ -12,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
-from starlette.responses import Response
 
 from schemas.base import Name
 from schemas.city import Department, Quota
@@ -22,8 +20,6 @@ from services.ingest.doors.http import Limits, Quotas, Shares, unzip
 from services.ingest.errors import NotUnpacked, TooLarge, TooMany
 from services.ingest.keys import Keys
 from services.kit.clock import SystemClock
-from services.kit.http import serve
-from tests.lanes import free_plan
 
 LIMIT = 1 << 20
 
@@ -143,22 +139,3 @@ async def test_it_says_of_itself_what_it_takes_and_answers():
     references = {part.split('"')[0] for part in str(told).replace("'", '"').split("#/components/schemas/")[1:]}
     assert references <= named, "every model that is spoken of is there"
     assert topics["asyncapi"].startswith("3.")
-
-
-@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: ", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTT"])
-async def test_who_says_nothing_or_half_of_it_is_sent_away_and_keeps_no_file_open(monkeypatch: pytest.MonkeyPatch, said: bytes):
-    monkeypatch.setattr(http, "HEAD_S", 0.1)
-    port, stop, ready = free_plan().ingest, asyncio.Event(), asyncio.Event()
-    serving = asyncio.create_task(
-        serve(Response("ok"), host="127.0.0.1", port=port, stop=stop, ready=ready.set, http=http.Protocol, timeout_keep_alive=60)
-    )
-    await ready.wait()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(said)
-        answers = await asyncio.wait_for(reader.read(), 10)
-        assert answers.count(b"200 OK") == said.count(b"\r\n\r\n")
-    finally:
-        writer.close()
-        stop.set()
-        await serving
