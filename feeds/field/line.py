@@ -177,7 +177,7 @@ class Line:
             before = self._acknowledged
             try:
                 await self._converse()
-            except* (_Lost, OSError):
+            except (_Lost, OSError):
                 # Somebody who only takes the connection is not asked again at once.
                 failures = 1 if self._acknowledged > before else failures + 1
             await asyncio.sleep(delay(failures, self.timing.first_delay_s))
@@ -188,14 +188,22 @@ class Line:
             reader, writer = await asyncio.open_connection(self.host, self.port)
         self.counts.connections += 1
         self._own.clear()
+        tasks: set[asyncio.Task[None]] = set()
+        # No task group: that of Python 3.11 and 3.12 forgets that it is cancelled when a task of it fails at that moment.
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._listen(reader, writer, tasks))
-                tasks.create_task(self._speak(writer))
+            tasks |= {asyncio.create_task(self._listen(reader, writer, tasks)), asyncio.create_task(self._speak(writer))}
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
-            await _close(writer)
+            try:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            finally:
+                await _close(writer)
 
-    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tasks: asyncio.TaskGroup) -> None:
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tasks: set[asyncio.Task[None]]) -> None:
         data = b""
         while True:
             for heard in self.device.hear(data, self.clock()):
@@ -206,7 +214,8 @@ class Line:
                     case Reply(reply):
                         writer.write(reply)
                     case Later():
-                        tasks.create_task(self._later(heard))
+                        tasks.add(later := asyncio.create_task(self._later(heard)))
+                        later.add_done_callback(tasks.discard)
             if not (data := await reader.read(LISTEN_BYTES)):
                 raise _Lost
 

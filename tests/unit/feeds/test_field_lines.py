@@ -17,7 +17,7 @@ from feeds.field.broker import Publisher
 from feeds.field.faults import Faults, Luck
 from feeds.field.gb26875 import Transmitter
 from feeds.field.hj212 import Monitor
-from feeds.field.line import Counts, Line, Timing
+from feeds.field.line import Counts, Line, Timing, _Lost
 from feeds.field.speakers import Doors
 from feeds.simulated.chance import Chance
 from feeds.simulated.feed import Settings, feed
@@ -224,6 +224,21 @@ async def test_an_answer_to_something_else_is_none():
     async with listening(platform) as port, speaking(port, monitor(), answer_s=0.1, offers=[reading(1)]) as line:
         await until(lambda: line.unsent == 0)
     assert line.counts.repeated == 1
+
+
+async def test_who_is_stopped_while_the_connection_breaks_stops(monkeypatch):
+    def broken(_line, _now):
+        running.cancel()
+        raise _Lost
+
+    monkeypatch.setattr(Line, "_break_on_purpose", broken)
+    async with listening(Hj212Platform()) as port:
+        line = Line("127.0.0.1", port, monitor(), Luck("d"), lambda: START, Counts(), Timing(0.15, 0.01))
+        line.offer(reading(1))
+        running = asyncio.create_task(line.run())
+        done, _ = await asyncio.wait([running], timeout=2)
+        running.cancel()
+    assert done == {running}
 
 
 async def test_a_connection_that_breaks_loses_no_reading():
