@@ -101,8 +101,9 @@ class LiveServer:
         self._watching: dict[ServerConnection, _Watcher] = {}
         self._watchers: dict[Reach, set[ServerConnection]] = {}
         self._endings: set[asyncio.Task[None]] = set()
-        self._snapshots: dict[ServerConnection, int] = {}
-        """Bytes of the snapshot that a client may still be reading: they may wait besides `slow_bytes`, or no large region could be watched."""
+        self._reading: dict[ServerConnection, int] = {}
+        """Bytes of the largest frame that a client may still be reading: as many may wait besides `slow_bytes`, or nobody could watch a large
+        region, or see a burst of warnings."""
         self._serving = False
         self._open = Gauge("tongguan_live_sessions", "Live sessions", registry=metrics)
         self._frames = Counter("tongguan_live_frames", "Frames written to live sessions", ["type"], registry=metrics)
@@ -165,7 +166,6 @@ class LiveServer:
         except Unavailable as error:
             raise Refused(GOING_AWAY, str(error)) from error
         snapshot = self._view.snapshot(watcher.reach, self.position, self._clock.now())
-        self._snapshots[connection] = len(snapshot)
         self._write({connection}, snapshot, "snapshot")
         self._view.watch(watcher.reach)
         self._watching[connection] = watcher
@@ -200,7 +200,7 @@ class LiveServer:
 
     def _leave(self, connection: ServerConnection) -> None:
         """Send a connection nothing more; it may have left already."""
-        self._snapshots.pop(connection, None)
+        self._reading.pop(connection, None)
         watcher = self._watching.pop(connection, None)
         if watcher is None:
             return
@@ -267,10 +267,12 @@ class LiveServer:
         self._frames.labels(kind).inc(len(connections))
         for connection in connections:
             waiting = connection.transport.get_write_buffer_size()
-            if waiting > self._slow_bytes + self._snapshots.get(connection, 0):
+            if waiting <= self._slow_bytes:
+                self._reading.pop(connection, None)
+                continue
+            self._reading[connection] = max(len(frame), self._reading.get(connection, 0))
+            if waiting > self._slow_bytes + self._reading[connection]:
                 self._cut(connection)
-            elif waiting <= self._slow_bytes:
-                self._snapshots.pop(connection, None)
 
     def _cut(self, connection: ServerConnection) -> None:
         """End a connection that does not read: what waits for it is thrown away, so a close frame would never arrive."""
