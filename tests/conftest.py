@@ -26,8 +26,6 @@ PARTS = {
 }
 NEVER_SKIPPED_IN_CI = {"contract", "integration", "browser", "chaos"}
 MAY_BE_SKIPPED = "may_be_skipped_in_ci"
-ALONE = {"chaos"}
-"""Parts of which every test is `alone`."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,8 +58,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         part = item.path.relative_to(ROOT / "tests").parts[0]
         if part in PARTS:
             item.add_marker(part)
-        if part in ALONE:
-            item.add_marker("alone")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,6 +18,8 @@ from services.kit import brokers
 from tests.load import CITY, Published, Publisher, Watcher, write_city
 from tests.running import Running
 
+pytestmark = pytest.mark.alone
+
 SENSORS = 200
 RATE = 400
 PARTS = ("rules", "history", "alerts", "gateway", "ingest", "postgres", "kafka")
