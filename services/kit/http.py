@@ -24,6 +24,9 @@ DRAIN_S = 2
 """How long requests under way may take once the service stops: the supervisor kills after 4 s, and what comes after takes its time too."""
 HEAD_S = 10.0
 """How long a connection may take to say what it wants: of itself uvicorn lets one be silent for ever, and each is an open file."""
+KEEP_ALIVE_S = 75
+"""How long one that has its answer is kept for the next request. Longer than proxies keep theirs (nginx 60 s), so that it is they who close:
+uvicorn's 5 s end just when a department that sends every five seconds sends again, and its request is lost."""
 
 
 class _Connection(HttpToolsProtocol):
@@ -82,6 +85,7 @@ async def serve(app: Any, *, host: str, port: int, stop: asyncio.Event, ready: C
         http=_Connection,
         log_config=None,
         access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
         lifespan="off",
         **options,
