@@ -136,7 +136,7 @@ class Plan:
             runs=1,
             sensors=1_000,
             eps=1_000,
-            seconds=4,
+            seconds=5,
             evaluations=20_000,
             memory_sensors=2_000,
             many_sensors=2_000,

@@ -129,7 +129,7 @@ def test_it_starts_tells_where_all_is_and_leaves_nothing(start: Callable[..., Ru
 
 @pytest.mark.parametrize(
     ("number", "wait_s"),
-    [(signal.SIGINT, 0.0), (signal.SIGHUP, 0.4), (signal.SIGTERM, 1.0), (signal.SIGINT, 2.0)],
+    [(signal.SIGINT, 0.0), (signal.SIGTERM, 0.2), (signal.SIGHUP, 0.4), (signal.SIGINT, 0.6), (signal.SIGTERM, 1.2), (signal.SIGINT, 2.0)],
 )
 def test_interrupted_at_any_moment_of_the_start_it_leaves_nothing(start: Callable[..., Run], data: Path, number: signal.Signals, wait_s: float):
     run = start("--servers-only", "--data", str(data))

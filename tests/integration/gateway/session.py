@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket as sockets
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
+import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -16,13 +18,21 @@ from websockets.exceptions import ConnectionClosed
 from schemas import live
 from schemas.action import WarningActions
 from schemas.warning import Warning, WarningState  # noqa: A004 - the field's own word
-from tests.integration.parts import WAIT_S, Service
+from tests.integration.parts import WAIT_S
 from tests.integration.rooms import TOKENS
 
 FRAMES: dict[str, type[live.Snapshot | live.Delta | live.Heartbeat]] = {"snapshot": live.Snapshot, "delta": live.Delta, "heartbeat": live.Heartbeat}
 
 
-def live_url(gateway: Service) -> str:
+class Served(Protocol):
+    """What is spoken to: a gateway's process, or a live server alone."""
+
+    @property
+    def url(self) -> str:
+        """The HTTP address."""
+
+
+def live_url(gateway: Served) -> str:
     return gateway.url.replace("http", "ws", 1) + "/v1/live"
 
 
@@ -31,9 +41,19 @@ def hello(region: str, token: str | None = None, **fields: Any) -> str:
 
 
 @contextlib.asynccontextmanager
-async def connected(gateway: Service, **options: Any) -> AsyncIterator[ClientConnection]:
+async def connected(gateway: Served, **options: Any) -> AsyncIterator[ClientConnection]:
     async with websockets.connect(live_url(gateway), compression=None, max_size=64 << 20, proxy=None, **options) as socket:
         yield socket
+
+
+async def narrow(gateway: Served, taken: int) -> dict[str, Any]:
+    """Return the options of a client whose kernel takes only about so many bytes, and the client one message, ahead of what it reads."""
+    own = sockets.socket()
+    own.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, taken)
+    own.setblocking(False)
+    at = httpx.URL(gateway.url)
+    await asyncio.get_running_loop().sock_connect(own, (at.host, at.port))
+    return {"sock": own, "max_queue": 1}
 
 
 async def closed_with(socket: ClientConnection) -> int:
@@ -106,7 +126,7 @@ class Session:
 
 
 @contextlib.asynccontextmanager
-async def session(gateway: Service, region: str, token: str | None = None, **options: Any) -> AsyncIterator[Session]:
+async def session(gateway: Served, region: str, token: str | None = None, **options: Any) -> AsyncIterator[Session]:
     """Yield a session that has its snapshot."""
     async with connected(gateway, **options) as socket:
         one = Session(socket)

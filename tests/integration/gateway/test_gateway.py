@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket as sockets
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -31,7 +30,7 @@ from services.history.store import Store as History
 from services.kit import database as kit_database
 from services.kit.producer import Outgoing, Producer
 from services.kit.topics import HEALTH, OBSERVATIONS, SENSORS, WARNINGS
-from tests.integration.gateway.session import closed_with, connected, hello, live_url, session
+from tests.integration.gateway.session import closed_with, connected, hello, live_url, narrow, session
 from tests.integration.gateway.told import notify
 from tests.integration.parts import Servers, Service, eventually
 from tests.integration.rooms import TOKENS, all_partitions, partition_for, publish_records, publish_warnings, write_city, write_secrets
@@ -309,14 +308,10 @@ async def test_what_does_not_come_in_time_is_given_up(gateway: Service, client: 
 
 
 async def test_a_client_that_does_not_read_is_cut_and_harms_no_other(gateway: Service, producer: Producer):
-    slow = sockets.socket()
-    slow.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
-    slow.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(slow, ("127.0.0.1", gateway.ports.gateway))
     cut = 'tongguan_live_closed_total{code="1013"}'
     before_ = gateway.metric(cut)
     long = name("长" * 256)
-    async with session(gateway, STREET) as good, connected(gateway, sock=slow, max_queue=1) as stuck:
+    async with session(gateway, STREET) as good, connected(gateway, **await narrow(gateway, 4096)) as stuck:
         await stuck.send(hello(STREET))
         revs = 0
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket as sockets
 from collections.abc import AsyncIterator
 from typing import cast
 from unittest.mock import AsyncMock
 
 import pytest
-import websockets
 from prometheus_client import CollectorRegistry
-from websockets.asyncio.client import ClientConnection
 
-from schemas import live
 from schemas.warning import Warning  # noqa: A004 - the field's own word
 from services.gateway.accounts import Accounts
 from services.gateway.domain.access import Tokens
@@ -22,7 +17,7 @@ from services.gateway.domain.proxies import Proxies
 from services.gateway.domain.view import View
 from services.gateway.live import LiveServer
 from services.kit.clock import SystemClock
-from tests.integration.gateway.session import hello
+from tests.integration.gateway.session import narrow, session
 from tests.integration.rooms import TOKENS
 from tests.unit.gateway.city import CITY, STREET, TREE, name, warning
 
@@ -30,10 +25,11 @@ SLOW = 64 << 10
 MANY = 4_000
 """Warnings of 2 kB: more than what waits and what the kernel takes together."""
 LONG = name("长" * 256)
+TAKEN = 64 << 10
 
 
 class Node:
-    """A live server with its view, and the port that it listens on."""
+    """A live server with its view, and where it listens."""
 
     def __init__(self) -> None:
         self.view = View(TREE)
@@ -49,7 +45,7 @@ class Node:
             slow_bytes=SLOW,
             metrics=self.metrics,
         )
-        self.port = 0
+        self.url = ""
 
     def tell(self, *warnings: Warning) -> None:
         """Send warnings to all that watch, in one frame."""
@@ -66,7 +62,7 @@ class Node:
 async def node() -> AsyncIterator[Node]:
     made = Node()
     server = await asyncio.get_running_loop().create_server(made.live.connection, "127.0.0.1", 0)
-    made.port = server.sockets[0].getsockname()[1]
+    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     turning = asyncio.create_task(made.live.turn(0.05, 10))
     try:
         yield made
@@ -77,41 +73,22 @@ async def node() -> AsyncIterator[Node]:
         server.close()
 
 
-@contextlib.asynccontextmanager
-async def narrow(node: Node) -> AsyncIterator[ClientConnection]:
-    """Yield a client that watches the city and takes little ahead of what it reads."""
-    own = sockets.socket()
-    own.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 65_536)
-    own.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(own, ("127.0.0.1", node.port))
-    url = f"ws://127.0.0.1:{node.port}/v1/live"
-    async with websockets.connect(url, sock=own, compression=None, max_size=64 << 20, max_queue=1, proxy=None) as socket:
-        await socket.send(hello(CITY))
-        snapshot = live.Snapshot.model_validate_json(await socket.recv())
-        assert not snapshot.warnings
-        yield socket
-
-
 def many(rev: int = 1) -> list[Warning]:
     return [warning(at, rev, street=STREET, sensor_name=LONG, rule_name=LONG) for at in range(1, MANY + 1)]
 
 
 async def test_a_burst_that_is_larger_than_what_may_wait_is_read_to_its_end(node: Node):
-    async with narrow(node) as socket:
+    async with session(node, CITY, **await narrow(node, TAKEN)) as one:
+        assert not one.snapshot.warnings
         node.tell(*many())
         node.tell(warning(1, 2))
-        seen: list[Warning] = []
-        async with asyncio.timeout(30):
-            while len(seen) <= MANY:
-                text = await socket.recv()
-                if '"type":"delta"' in str(text[:100]):
-                    seen += live.Delta.model_validate_json(text).warnings
-        assert [(one.id.int, one.rev) for one in seen] == [(at, 1) for at in range(1, MANY + 1)] + [(1, 2)]
+        await one.until(lambda one: len(one.warnings) > MANY, "all of the burst and what came after")
+        assert [(each.id.int, each.rev) for each in one.warnings] == [(at, 1) for at in range(1, MANY + 1)] + [(1, 2)]
     assert node.cut == 0
 
 
 async def test_one_that_does_not_read_is_cut_by_the_next_burst(node: Node):
-    async with narrow(node):
+    async with session(node, CITY, **await narrow(node, TAKEN)):
         node.tell(*many())
         assert node.cut == 0
         node.tell(*many(2))
